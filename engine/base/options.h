@@ -1,0 +1,67 @@
+/* options: what can be set, as a table; flags, environment, help and the checks come from its rows.
+ *
+ * Precedence: flag > environment (SPATE_NAME) > default; a file comes between the last two later. A value that is
+ * refused is told in one sentence: what, where it came from, why, and what would do. */
+#ifndef SPATE_BASE_OPTIONS_H
+#define SPATE_BASE_OPTIONS_H
+
+#include "engine/base/check.h"
+
+enum option_type {
+        OPTION_BOOL,  /* true false yes no on off 1 0; as a flag also bare --name and --no-name */
+        OPTION_COUNT, /* 0, 64, 10k, 2M (decimal multiples) */
+        OPTION_BYTES, /* 4096, 64KiB, 1MiB, 2GiB (also k, M, G as binary multiples) */
+        OPTION_TIME,  /* 500ns 20us 100ms 5s 2m 1h; stored in nanoseconds; a bare number is seconds */
+        OPTION_TEXT,
+        OPTION_CHOICE, /* one of the words in `choices` */
+};
+
+struct option_row {
+        const char *name; /* as the flag spells it: "max-payload"; the environment's name is SPATE_MAX_PAYLOAD */
+        enum option_type type;
+        const char *value;   /* the default, as text */
+        uint64_t min, max;   /* numbers only */
+        const char *choices; /* OPTION_CHOICE: "auto|io_uring|epoll" */
+        const char *help;    /* one line */
+        bool is_list;        /* may be given more than once; values are kept joined by ',' */
+};
+
+enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
+
+struct option_value {
+        uint64_t number; /* bool, count, bytes, ns; for a choice the index of the word */
+        char *text;      /* owned; the value as it was given */
+        enum option_source source;
+};
+
+struct options {
+        const struct option_row *rows;
+        size_t rows_count;
+        struct option_value *values;
+};
+
+#define OPTIONS_ERROR_BYTES 512
+
+/* Fills every value from its default. Asserts that the defaults are legal. 0 or -ENOMEM. */
+int options_init(struct options *options, const struct option_row *rows, size_t rows_count);
+void options_fini(struct options *options);
+
+/* Reads SPATE_* of `environment` (as environ). An unknown SPATE_ name is an error with "did you mean". 0 or -EINVAL
+ * with one line in `error`. Names in `ignored` (NULL-terminated, may be NULL) are passed over. */
+int options_read_environment(struct options *options, char *const *environment, const char *const *ignored,
+                             char error[OPTIONS_ERROR_BYTES]);
+/* Reads --name value, --name=value, --no-name of argv[first..]. Stops at the first argument that is not an option, or
+ * behind "--"; its index goes to *next. 0 or -EINVAL with one line in `error`. */
+int options_read_flags(struct options *options, int argc, char *const *argv, int first, int *next,
+                       char error[OPTIONS_ERROR_BYTES]);
+
+uint64_t options_number(const struct options *options, size_t row);
+const char *options_text(const struct options *options, size_t row);
+
+/* Prints a two-column help of all rows with type, default and range to `out` (a FILE *). */
+void options_print_help(const struct options *options, void *out);
+
+/* The row or word of `names` nearest to `word` (edit distance at most 3, and less than half the word), or NULL. */
+const char *options_nearest(const char *word, const char *const *names, size_t names_count);
+
+#endif
