@@ -19,10 +19,11 @@
 struct buddy {
         uint8_t *region; /* aligned to BUDDY_BLOCK_BYTES_MAX */
         size_t region_bytes;
-        uint8_t *states;                /* one byte per 4-KiB page: order and whether a free block begins there */
+        uint8_t *states;                /* one byte per 4-KiB page: which block begins there, see buddy.c */
         struct list free[BUDDY_ORDERS]; /* links live in the free blocks themselves */
+        size_t fresh_bytes;             /* what lies behind this offset has never been taken, and is in no list */
         size_t taken_bytes;
-        size_t touched_bytes; /* high-water mark: an upper bound of resident memory */
+        size_t touched_bytes; /* an upper bound of resident memory; only buddy_trim() lowers it */
 };
 
 /* 0 or -ENOMEM. `region_bytes` is rounded up to a multiple of BUDDY_BLOCK_BYTES_MAX. */
