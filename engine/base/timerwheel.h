@@ -30,7 +30,7 @@ void timerwheel_init(struct timerwheel *wheel, uint64_t now_ns);
 
 /* A timer must be initialised before its first timer_set and cancelled before its memory goes. */
 void timer_init(struct timer *timer);
-/* Sets or moves it. A deadline in the past fires at the next expire. */
+/* Sets or moves it. A deadline in the past fires at the next expire; TIMER_NEVER cancels. */
 void timer_set(struct timerwheel *wheel, struct timer *timer, uint64_t deadline_ns);
 /* Harmless on a timer that is not set. */
 void timer_cancel(struct timerwheel *wheel, struct timer *timer);
@@ -44,7 +44,7 @@ static inline bool timer_is_set(const struct timer *timer)
 uint64_t timerwheel_next_ns(const struct timerwheel *wheel);
 
 /* Takes out every timer that is due and calls `fire` for each (the timer counts as not set by then; `fire` may set
- * it again and may set or cancel others). Returns how many fired. */
+ * it again and may set or cancel others; what it sets waits for the next call). Returns how many fired. */
 size_t timerwheel_expire(struct timerwheel *wheel, uint64_t now_ns, void (*fire)(struct timer *timer, void *context),
                          void *context);
 
