@@ -1,0 +1,119 @@
+/* cohort: encode once, share the bytes. See the header. */
+#include "engine/cohort.h"
+
+void cohort_init(struct cohort *cohort, enum wire_format format)
+{
+        *cohort = (struct cohort){.format = format};
+        cohort->stream.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
+        list_init(&cohort->idle);
+        list_init(&cohort->behind);
+        list_init(&cohort->dirty_link);
+}
+
+void cohort_fini(struct cohort *cohort)
+{
+        assert(cohort->members_count == 0);
+        assert(cohort->spans_count == 0);
+        assert(cohort->stream.oldest == NULL);
+        assert(!list_is_linked(&cohort->dirty_link));
+}
+
+/* The pool is dry: others give way first, then the members themselves. */
+static uint8_t *cohort_reserve_by_force(struct lanes *lanes, struct cohort *cohort, size_t bytes)
+{
+        while (lanes_shed(lanes)) {
+                if (cohort->members_count == 0)
+                        return NULL;
+                uint8_t *room = stream_reserve(&cohort->stream, &lanes->memory, bytes);
+                if (room != NULL)
+                        return room;
+        }
+        cohort_settle(lanes, cohort);
+        list_splice_back(&cohort->behind, &cohort->idle);
+        list_for_each(&cohort->behind, link) lane_cut(lanes, list_entry(link, struct lane, link), LANE_CUT_MEMORY);
+        return NULL;
+}
+
+void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct event *event, struct span sid)
+{
+        const struct wire_codec *codec = &wire_codecs[cohort->format];
+        size_t bound = codec->bound(event, sid);
+        assert_slow(cohort->members_count > 0);
+        assert(bound <= STREAM_OPERATION_BYTES_MAX);
+        const struct chunk *tail_before = cohort->stream.tail;
+        uint8_t *room = stream_reserve(&cohort->stream, &lanes->memory, bound);
+        if (unlikely(room == NULL)) {
+                room = cohort_reserve_by_force(lanes, cohort, bound);
+                if (room == NULL)
+                        return;
+        }
+        struct place place = stream_commit(&cohort->stream, codec->write(room, event, sid));
+        if (!list_is_linked(&cohort->dirty_link))
+                list_push_back(&lanes->dirty, &cohort->dirty_link);
+        if (cohort->idle_place.chunk == NULL && !list_is_empty(&cohort->idle)) {
+                cohort->idle_place = place;
+                stream_pin(place, 1);
+        }
+        /* Who has fallen too far behind pins old chunks: looked for when there is one more, and only then. */
+        if (unlikely(cohort->stream.tail != tail_before && stream_held_bytes(&cohort->stream) > lanes->lag_bytes_max))
+                lanes_cut_laggards(lanes);
+}
+
+void cohort_settle(struct lanes *lanes, struct cohort *cohort)
+{
+        struct place place = cohort->idle_place;
+        if (place.chunk == NULL)
+                return;
+        uint32_t settled_count = 0;
+        list_for_each(&cohort->idle, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, link);
+                lane->idle = false;
+                lane->place = place;
+                lane_mark_ready(lanes, lane);
+                settled_count++;
+        }
+        list_splice_back(&cohort->behind, &cohort->idle);
+        stream_pin(place, settled_count);
+        cohort->idle_place = (struct place){0};
+        stream_unpin(&cohort->stream, &lanes->memory, place.chunk);
+}
+
+void cohort_flush(struct lanes *lanes, struct cohort *cohort)
+{
+        struct place place = cohort->idle_place;
+        assert(list_is_linked(&cohort->dirty_link));
+        list_remove(&cohort->dirty_link);
+        if (place.chunk == NULL)
+                return; /* nobody was idle when the first event came: every member has a place of its own */
+
+        /* All idle members want the same bytes: gather them once, as the first of them would. */
+        struct lane as_first = {.cohort = cohort, .place = place};
+        struct span pieces[IO_PIECES_MAX];
+        size_t pieces_count = lane_gather(&as_first, 0, io_traits(lanes->io)->lent_bytes_max, pieces);
+        size_t bytes = 0;
+        for (size_t i = 0; i < pieces_count; i++)
+                bytes += pieces[i].size;
+        bool is_all = place_byte(place) + bytes == cohort->stream.head_byte;
+
+        uint32_t members_count = 0;
+        list_for_each(&cohort->idle, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, link);
+                lane->idle = false;
+                lane->place = place;
+                members_count++;
+                if (likely(lane->first == NULL && lane->lent_bytes == 0 && lane->blocked_ns == 0 && !lane->ended &&
+                           is_all)) {
+                        lane->lent_bytes = bytes;
+                        lane->sends_count = 1;
+                        io_send(lanes->io, lane->id, pieces, pieces_count);
+                } else {
+                        lane_mark_ready(lanes, lane);
+                }
+        }
+        assert(members_count > 0);
+        list_splice_back(&cohort->behind, &cohort->idle);
+        stream_pin(place, members_count - 1); /* the one pin of the idle members becomes the last one's */
+        cohort->idle_place = (struct place){0};
+}

@@ -1,0 +1,484 @@
+/* lane: closed spans, one open span, and the walk over both that decides what leaves next. See the header. */
+#include "engine/lane.h"
+
+#include "engine/cohort.h"
+
+int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint64_t lag_bytes_max,
+               uint64_t stall_ns_max)
+{
+        *lanes = (struct lanes){.lag_bytes_max = lag_bytes_max, .stall_ns_max = stall_ns_max};
+        list_init(&lanes->blocked);
+        list_init(&lanes->dirty);
+        list_init(&lanes->ready);
+        list_init(&lanes->cut);
+        int error = buddy_init(&lanes->memory, memory_bytes);
+        if (error != 0)
+                return error;
+        error = pool_init(&lanes->spans, "closed spans", sizeof(struct lane_span), spans_max);
+        if (error != 0)
+                buddy_fini(&lanes->memory);
+        return error;
+}
+
+void lanes_fini(struct lanes *lanes)
+{
+        pool_fini(&lanes->spans);
+        buddy_fini(&lanes->memory);
+}
+
+void lane_init(struct lane *lane, io_id id)
+{
+        *lane = (struct lane){.id = id};
+        list_init(&lane->link);
+        list_init(&lane->ready_link);
+        list_init(&lane->blocked_link);
+        lane->own.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
+}
+
+/* ---- closed spans ---- */
+
+static struct stream *span_stream(struct lane *lane, const struct lane_span *span)
+{
+        return span->cohort != NULL ? &span->cohort->stream : &lane->own;
+}
+
+/* `place` is pinned already; the pin becomes the span's. false: no span is left in the pool. */
+static bool lane_push_span(struct lanes *lanes, struct lane *lane, struct cohort *cohort, struct place place,
+                           uint64_t bytes, uint64_t end_operation)
+{
+        struct lane_span *span = pool_take(&lanes->spans);
+        if (span == NULL)
+                return false;
+        *span = (struct lane_span){.cohort = cohort, .place = place, .bytes = bytes, .end_operation = end_operation};
+        if (lane->last != NULL)
+                lane->last->next = span;
+        else
+                lane->first = span;
+        lane->last = span;
+        lane->spans_count++;
+        if (cohort != NULL)
+                cohort->spans_count++;
+        return true;
+}
+
+static void cohort_end_if_deserted(struct lanes *lanes, struct cohort *cohort)
+{
+        if (cohort->members_count == 0 && cohort->spans_count == 0)
+                lanes->cohort_ended(lanes->context, cohort);
+}
+
+/* The first span has no bytes left and no pin. */
+static void lane_shift_span(struct lanes *lanes, struct lane *lane)
+{
+        struct lane_span *span = lane->first;
+        struct cohort *cohort = span->cohort;
+        lane->first = span->next;
+        if (lane->first == NULL)
+                lane->last = NULL;
+        lane->spans_count--;
+        pool_give(&lanes->spans, span);
+        if (cohort != NULL) {
+                cohort->spans_count--;
+                cohort_end_if_deserted(lanes, cohort);
+        }
+}
+
+/* ---- the open span ---- */
+
+static void lane_become_idle(struct lane *lane)
+{
+        list_remove(&lane->link);
+        lane->idle = true;
+        lane->place = (struct place){0};
+        list_push_back(&lane->cohort->idle, &lane->link);
+}
+
+/* Turns what the cohort has for the lane so far into a closed span. The lane is then idle at the cohort's head. */
+static bool lane_close_open_span(struct lanes *lanes, struct lane *lane)
+{
+        struct cohort *cohort = lane->cohort;
+        if (cohort == NULL)
+                return true;
+        cohort_settle(lanes, cohort);
+        if (lane->idle)
+                return true;
+        uint64_t bytes = cohort->stream.head_byte - place_byte(lane->place);
+        if (!lane_push_span(lanes, lane, cohort, lane->place, bytes, cohort->stream.head_operation))
+                return false;
+        lane_become_idle(lane);
+        return true;
+}
+
+void lane_join(struct lanes *lanes, struct lane *lane, struct cohort *cohort)
+{
+        assert(lane->cohort == NULL);
+        assert(lane->cut == LANE_NOT_CUT);
+        cohort_settle(lanes, cohort); /* the others go on from an older place than the head */
+        lane->cohort = cohort;
+        lane->idle = true;
+        list_push_back(&cohort->idle, &lane->link);
+        cohort->members_count++;
+        if (cohort->members_count > 3)
+                cohort->stream.chunk_bytes = STREAM_CHUNK_BYTES_SHARED;
+}
+
+/* Takes the lane out of its cohort's lists; its open span must be idle or already be without a pin. */
+static void lane_part(struct lanes *lanes, struct lane *lane)
+{
+        struct cohort *cohort = lane->cohort;
+        list_remove(&lane->link);
+        lane->cohort = NULL;
+        lane->idle = false;
+        lane->place = (struct place){0};
+        cohort->members_count--;
+        if (cohort->members_count <= 3)
+                cohort->stream.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
+        cohort_end_if_deserted(lanes, cohort);
+}
+
+void lane_leave(struct lanes *lanes, struct lane *lane)
+{
+        if (lane->cohort == NULL)
+                return;
+        if (lane_close_open_span(lanes, lane))
+                lane_part(lanes, lane);
+        else
+                lane_cut(lanes, lane, LANE_CUT_MEMORY);
+}
+
+/* ---- private operations ---- */
+
+uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes)
+{
+        uint8_t *room = NULL;
+        assert(bytes >= 1);
+        assert(bytes <= STREAM_OPERATION_BYTES_MAX);
+        if (lane->cut == LANE_NOT_CUT && !lane->ended) {
+                room = stream_reserve(&lane->own, &lanes->memory, bytes);
+                while (unlikely(room == NULL) && lanes_shed(lanes) && lane->cut == LANE_NOT_CUT)
+                        room = stream_reserve(&lane->own, &lanes->memory, bytes);
+                if (room == NULL)
+                        lane_cut(lanes, lane, LANE_CUT_MEMORY);
+        }
+        if (room == NULL)
+                lanes->operations_dropped++;
+        return room;
+}
+
+void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes)
+{
+        struct place place = stream_commit(&lane->own, bytes);
+        struct lane_span *last = lane->last;
+        /* The open span is empty while the lane is idle and its cohort has appended nothing since the flush. */
+        bool is_behind_last = lane->cohort == NULL || (lane->idle && lane->cohort->idle_place.chunk == NULL);
+        if (last != NULL && last->cohort == NULL && is_behind_last) {
+                last->bytes += bytes;
+                last->end_operation++;
+        } else {
+                stream_pin(place, 1);
+                if (!lane_close_open_span(lanes, lane) ||
+                    !lane_push_span(lanes, lane, NULL, place, bytes, lane->own.head_operation)) {
+                        stream_unpin(&lane->own, &lanes->memory, place.chunk);
+                        lanes->operations_dropped++;
+                        lane_cut(lanes, lane, LANE_CUT_MEMORY);
+                        return;
+                }
+        }
+        lane_mark_ready(lanes, lane);
+        if (unlikely(stream_held_bytes(&lane->own) > lanes->lag_bytes_max))
+                lane_cut(lanes, lane, LANE_CUT_SLOW);
+}
+
+void lane_append(struct lanes *lanes, struct lane *lane, struct span operation)
+{
+        uint8_t *room = lane_reserve(lanes, lane, operation.size);
+        if (room == NULL)
+                return;
+        span_copy(room, operation);
+        lane_commit(lanes, lane, operation.size);
+}
+
+/* ---- sending ---- */
+
+void lane_mark_ready(struct lanes *lanes, struct lane *lane)
+{
+        if (!list_is_linked(&lane->ready_link) && lane->blocked_ns == 0 && !lane->ended)
+                list_push_back(&lanes->ready, &lane->ready_link);
+}
+
+/* Cuts the stretch of `bytes` from `place` on into pieces, chunk by chunk, passing over *skip_bytes first. */
+static size_t gather_stretch(struct place place, uint64_t bytes, uint64_t *skip_bytes, uint64_t *bytes_left,
+                             struct span *pieces, size_t pieces_max)
+{
+        size_t count = 0;
+        const struct chunk *chunk = place.chunk;
+        uint32_t offset = place.offset;
+        while (bytes > 0 && *bytes_left > 0 && count < pieces_max) {
+                uint64_t part = chunk->used_bytes - offset;
+                if (part > bytes)
+                        part = bytes;
+                bytes -= part;
+                if (part <= *skip_bytes) {
+                        *skip_bytes -= part;
+                } else {
+                        uint64_t size = part - *skip_bytes;
+                        if (size > *bytes_left)
+                                size = *bytes_left;
+                        pieces[count++] = span_of(chunk->data + offset + *skip_bytes, size);
+                        *skip_bytes = 0;
+                        *bytes_left -= size;
+                }
+                chunk = chunk->next;
+                offset = 0;
+        }
+        return count;
+}
+
+size_t lane_gather(const struct lane *lane, size_t skip_bytes, size_t bytes_max, struct span pieces[IO_PIECES_MAX])
+{
+        uint64_t skip = skip_bytes, left = bytes_max;
+        size_t count = 0;
+        for (const struct lane_span *span = lane->first; span != NULL && left > 0 && count < IO_PIECES_MAX;
+             span = span->next)
+                count += gather_stretch(span->place, span->bytes, &skip, &left, pieces + count, IO_PIECES_MAX - count);
+        if (lane->cohort != NULL && lane->place.chunk != NULL && left > 0 && count < IO_PIECES_MAX) {
+                uint64_t bytes = lane->cohort->stream.head_byte - place_byte(lane->place);
+                count += gather_stretch(lane->place, bytes, &skip, &left, pieces + count, IO_PIECES_MAX - count);
+        }
+        return count;
+}
+
+static void lane_send(struct lanes *lanes, struct lane *lane)
+{
+        const struct io_traits *traits = io_traits(lanes->io);
+        struct span pieces[IO_PIECES_MAX];
+        if (lane->ended || lane->blocked_ns != 0 || lane->sends_count >= traits->sends_max ||
+            lane->lent_bytes >= traits->lent_bytes_max)
+                return;
+        size_t count = lane_gather(lane, lane->lent_bytes, traits->lent_bytes_max - lane->lent_bytes, pieces);
+        if (count == 0)
+                return;
+        for (size_t i = 0; i < count; i++)
+                lane->lent_bytes += pieces[i].size;
+        lane->sends_count++;
+        io_send(lanes->io, lane->id, pieces, count);
+}
+
+void lanes_flush(struct lanes *lanes)
+{
+        list_for_each(&lanes->dirty, link) cohort_flush(lanes, list_entry(link, struct cohort, dirty_link));
+        list_for_each(&lanes->ready, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, ready_link);
+                list_remove(&lane->ready_link);
+                lane_send(lanes, lane);
+        }
+        assert(list_is_empty(&lanes->dirty));
+        assert(list_is_empty(&lanes->ready));
+}
+
+/* The network took the lane's lowest `bytes`: moves on over closed spans and into the open one. */
+static void lane_advance(struct lanes *lanes, struct lane *lane, uint64_t bytes)
+{
+        while (bytes > 0 && lane->first != NULL) {
+                struct lane_span *span = lane->first;
+                struct stream *stream = span_stream(lane, span);
+                if (bytes < span->bytes) {
+                        stream_advance(stream, &lanes->memory, &span->place, bytes);
+                        span->bytes -= bytes;
+                        return;
+                }
+                bytes -= span->bytes;
+                stream_unpin(stream, &lanes->memory, span->place.chunk);
+                lane_shift_span(lanes, lane);
+        }
+        if (bytes > 0 && !stream_advance(&lane->cohort->stream, &lanes->memory, &lane->place, bytes))
+                lane_become_idle(lane);
+}
+
+void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t sent, uint32_t sends, uint64_t now_ns)
+{
+        assert(bytes <= lane->lent_bytes);
+        assert(sent <= bytes);
+        assert(sends <= lane->sends_count);
+        lane->lent_bytes -= bytes;
+        lane->sends_count -= (uint8_t)sends;
+        if (sent < bytes) {
+                assert(lane->lent_bytes == 0);
+                lane->blocked_ns = now_ns;
+                list_remove(&lane->blocked_link);
+                list_push_back(&lanes->blocked, &lane->blocked_link);
+        }
+        lane_advance(lanes, lane, sent);
+        if (!lane_is_drained(lane))
+                lane_mark_ready(lanes, lane);
+}
+
+void lane_writable(struct lanes *lanes, struct lane *lane)
+{
+        lane->blocked_ns = 0;
+        list_remove(&lane->blocked_link);
+        if (!lane_is_drained(lane))
+                lane_mark_ready(lanes, lane);
+}
+
+uint64_t lane_pending_bytes(const struct lane *lane)
+{
+        uint64_t bytes = 0;
+        for (const struct lane_span *span = lane->first; span != NULL; span = span->next)
+                bytes += span->bytes;
+        if (lane->cohort != NULL && !lane->idle)
+                bytes += lane->cohort->stream.head_byte - place_byte(lane->place);
+        else if (lane->cohort != NULL && lane->cohort->idle_place.chunk != NULL)
+                bytes += lane->cohort->stream.head_byte - place_byte(lane->cohort->idle_place);
+        return bytes;
+}
+
+/* ---- the end ---- */
+
+/* Keeps the lowest `keep_bytes` (what is lent) as closed spans, drops and counts the rest, leaves the cohort. */
+static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_bytes)
+{
+        if (lane->cohort != NULL) {
+                struct cohort *cohort = lane->cohort;
+                if (!lane_close_open_span(lanes, lane)) {
+                        /* No span left: the open one is dropped as it is. Only what is not lent may be. */
+                        assert(lane->lent_bytes == 0);
+                        lanes->operations_dropped += cohort->stream.head_operation - place_operation(lane->place);
+                        stream_unpin(&cohort->stream, &lanes->memory, lane->place.chunk);
+                }
+                lane_part(lanes, lane);
+        }
+        struct lane_span **link = &lane->first;
+        struct lane_span *last = NULL;
+        for (struct lane_span *span = lane->first; span != NULL; span = *link) {
+                struct stream *stream = span_stream(lane, span);
+                if (keep_bytes >= span->bytes) {
+                        keep_bytes -= span->bytes;
+                        last = span;
+                        link = &span->next;
+                        continue;
+                }
+                lanes->operations_dropped += span->end_operation - place_operation(span->place);
+                if (keep_bytes > 0) {
+                        span->bytes = keep_bytes;
+                        keep_bytes = 0;
+                        last = span;
+                        link = &span->next;
+                        continue;
+                }
+                struct cohort *cohort = span->cohort;
+                stream_unpin(stream, &lanes->memory, span->place.chunk);
+                *link = span->next;
+                lane->spans_count--;
+                pool_give(&lanes->spans, span);
+                if (cohort != NULL) {
+                        cohort->spans_count--;
+                        cohort_end_if_deserted(lanes, cohort);
+                }
+        }
+        lane->last = last;
+}
+
+/* The rest of the operation that is half sent: copied to the lane's own stream, so that nothing shared stays pinned. */
+static bool lane_copy_half_sent(struct lanes *lanes, struct lane *lane, struct place *copy, size_t *copy_bytes)
+{
+        struct place place;
+        if (lane->first != NULL)
+                place = lane->first->place;
+        else if (lane->cohort != NULL && !lane->idle)
+                place = lane->place;
+        else
+                return false;
+        size_t rest = place_rest_bytes(place);
+        if (rest == 0)
+                return false;
+        uint8_t *room = stream_reserve(&lane->own, &lanes->memory, rest);
+        if (room == NULL)
+                return false;
+        memcpy(room, place.chunk->data + place.offset, rest);
+        *copy = stream_commit(&lane->own, rest);
+        *copy_bytes = rest;
+        stream_pin(*copy, 1);
+        return true;
+}
+
+void lane_cut(struct lanes *lanes, struct lane *lane, enum lane_cut reason)
+{
+        struct place copy;
+        size_t copy_bytes = 0;
+        if (lane->cut != LANE_NOT_CUT)
+                return;
+        assert(reason != LANE_NOT_CUT);
+        bool has_copy = lane->lent_bytes == 0 && !lane->ended && lane_copy_half_sent(lanes, lane, &copy, &copy_bytes);
+        lane->cut = (uint8_t)reason;
+        if (reason == LANE_CUT_MEMORY)
+                lanes->shed_count++;
+        lane_truncate(lanes, lane, lane->lent_bytes);
+        if (has_copy) {
+                if (lane_push_span(lanes, lane, NULL, copy, copy_bytes, lane->own.head_operation))
+                        lanes->operations_dropped--; /* counted by the truncation, finished after all */
+                else
+                        stream_unpin(&lane->own, &lanes->memory, copy.chunk);
+        }
+        list_remove(&lane->ready_link);
+        list_push_back(&lanes->cut, &lane->ready_link);
+}
+
+struct lane *lanes_take_cut(struct lanes *lanes)
+{
+        if (list_is_empty(&lanes->cut))
+                return NULL;
+        struct lane *lane = list_entry(lanes->cut.next, struct lane, ready_link);
+        list_remove(&lane->ready_link);
+        if (!lane_is_drained(lane))
+                lane_mark_ready(lanes, lane);
+        return lane;
+}
+
+bool lanes_shed(struct lanes *lanes)
+{
+        list_for_each(&lanes->blocked, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, blocked_link);
+                if (lane->cut == LANE_NOT_CUT && lane->lent_bytes == 0 && !lane_is_drained(lane)) {
+                        lane_cut(lanes, lane, LANE_CUT_MEMORY);
+                        return true;
+                }
+        }
+        return false;
+}
+
+void lanes_cut_laggards(struct lanes *lanes)
+{
+        list_for_each(&lanes->blocked, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, blocked_link);
+                if (lane_pending_bytes(lane) > lanes->lag_bytes_max)
+                        lane_cut(lanes, lane, LANE_CUT_SLOW);
+        }
+}
+
+uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
+{
+        list_for_each(&lanes->blocked, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, blocked_link);
+                if (lane->cut != LANE_NOT_CUT)
+                        continue; /* its peer gives it a second of its own */
+                if (lane->blocked_ns + lanes->stall_ns_max > now_ns)
+                        return lane->blocked_ns + lanes->stall_ns_max;
+                lane_cut(lanes, lane, LANE_CUT_SLOW);
+        }
+        return UINT64_MAX;
+}
+
+void lane_fini(struct lanes *lanes, struct lane *lane)
+{
+        assert(lane->lent_bytes == 0);
+        lane_truncate(lanes, lane, 0);
+        list_remove(&lane->blocked_link);
+        list_remove(&lane->ready_link);
+        assert(lane->first == NULL);
+        assert(lane->own.oldest == NULL);
+}

@@ -1,0 +1,94 @@
+/* stream: bytes that are appended once and read by many, in order.
+ *
+ *      oldest ─▶ chunk ─▶ chunk ─▶ tail            byte and operation numbers only ever grow
+ *               ▲  ▲          ▲        ▲
+ *               pins (cursors, closed spans)   append
+ *
+ *      one chunk:  │ header │ operation │ operation │ …  free  … │ end₁ │ end₀ │
+ *                                                                  └ where each operation ends, from the back
+ *
+ * An operation (one whole message on the wire) never straddles two chunks; one that is larger than the stream's chunks
+ * gets a chunk of its own. Each reader pins the chunk in which its lowest needed byte lies. Chunks are given back from
+ * the oldest on, while nothing pins them, and a drained stream holds none: nobody ever searches for the slowest reader.
+ *
+ * The ends serve two purposes: a reader that is cut off or skips does so between operations, and the number of the
+ * operation at any byte can be told, so nobody counts per event and reader.
+ *
+ * Belongs to one reactor. Embedded in its owner; a zeroed stream with chunk_bytes set is an empty one. */
+#ifndef SPATE_ENGINE_STREAM_H
+#define SPATE_ENGINE_STREAM_H
+
+#include "engine/base/buddy.h"
+#include "engine/base/span.h"
+
+/* A stream begins with chunks of chunk_bytes and doubles them while it does not drain, up to LARGE. */
+#define STREAM_CHUNK_BYTES_SMALL ((size_t)4096)
+#define STREAM_CHUNK_BYTES_SHARED ((size_t)64 << 10) /* for cohorts of more than 3 */
+#define STREAM_CHUNK_BYTES_LARGE ((size_t)256 << 10)
+
+struct chunk {
+        struct chunk *next;       /* the following chunk of the stream, NULL for the tail */
+        uint64_t first_byte;      /* number of data[0] in the stream */
+        uint64_t first_operation; /* number of the operation that begins there */
+        uint32_t used_bytes;
+        uint32_t operations_count;
+        uint32_t block_bytes; /* of the whole block, header and ends included */
+        uint32_t pins;        /* readers whose lowest needed byte lies here */
+        uint8_t data[];
+};
+
+struct stream {
+        struct chunk *oldest; /* NULL: drained */
+        struct chunk *tail;
+        uint64_t head_byte; /* the number that the next byte will have */
+        uint64_t head_operation;
+        uint32_t chunk_bytes; /* size of block that a drained stream begins with; larger operations get larger ones */
+};
+
+/* A place in a stream: a byte of a chunk that is pinned for it. */
+struct place {
+        struct chunk *chunk;
+        uint32_t offset; /* < chunk->used_bytes */
+};
+
+/* The largest operation that fits a block. */
+#define STREAM_OPERATION_BYTES_MAX (BUDDY_BLOCK_BYTES_MAX - sizeof(struct chunk) - sizeof(uint32_t))
+
+/* Room for one operation of at most `bytes` (1 .. STREAM_OPERATION_BYTES_MAX), or NULL when `memory` has no block for
+ * it. Nothing has been appended until stream_commit() says how many bytes were written. */
+uint8_t *stream_reserve(struct stream *stream, struct buddy *memory, size_t bytes);
+/* Ends the operation begun by stream_reserve(): `bytes` >= 1, at most what was reserved. Returns its place, not pinned
+ * yet. */
+struct place stream_commit(struct stream *stream, size_t bytes);
+
+static inline void stream_pin(struct place place, uint32_t count)
+{
+        assert_slow(place.offset < place.chunk->used_bytes);
+        place.chunk->pins += count;
+}
+/* Gives back what nothing needs any more. After a pin was taken away. */
+void stream_trim(struct stream *stream, struct buddy *memory);
+/* Takes one pin away and trims. */
+void stream_unpin(struct stream *stream, struct buddy *memory, struct chunk *chunk);
+
+/* Moves a pinned place `bytes` on, and its pin with it. true: place is where the next needed byte is. false: it reached
+ * the head; the pin is gone, place->chunk is NULL. Trims behind itself. */
+bool stream_advance(struct stream *stream, struct buddy *memory, struct place *place, size_t bytes);
+
+/* How many bytes the stream holds, from its oldest chunk on. */
+static inline uint64_t stream_held_bytes(const struct stream *stream)
+{
+        return stream->oldest == NULL ? 0 : stream->head_byte - stream->oldest->first_byte;
+}
+
+static inline uint64_t place_byte(struct place place)
+{
+        return place.chunk->first_byte + place.offset;
+}
+
+/* The number of the operation in which the place lies. */
+uint64_t place_operation(struct place place);
+/* How many bytes of that operation are still to come: 0 when the place is an operation's first byte. */
+size_t place_rest_bytes(struct place place);
+
+#endif
