@@ -53,7 +53,7 @@ static inline uint64_t counter_read(const struct counters *counters, size_t inde
 
 /* Writes the Prometheus text format (version 0.0.4) for all rows, summed over `counters_count` arrays, each name as
  * `prefix`_name with _total behind a COUNTER_TOTAL, HELP and TYPE once a name. Returns the bytes that the whole text
- * takes, as snprintf does; writes at most `out_size`. */
+ * takes, as snprintf does; writes at most `out_size`, and a terminating 0 where it fits behind the text. */
 size_t counters_write_prometheus(char *out, size_t out_size, const char *prefix, const struct counter_row *rows,
                                  size_t rows_count, const struct counters *const *counters, size_t counters_count);
 

@@ -2,8 +2,9 @@
  *
  *      2026-11-21T09:30:00.123Z level=info event=listening address=127.0.0.1:4222 protocol=nats
  *
- * Under systemd (JOURNAL_STREAM set) a "<6>" priority stands in front instead of the time. Values that come from
- * peers are escaped. Each event name may be limited, so a flood costs one line a second with a count of the rest. */
+ * Under systemd (JOURNAL_STREAM names our standard error) a "<6>" priority stands in front instead of the time. Values
+ * that come from peers are escaped. Each event name may be limited, so a flood costs one line a second with a count of
+ * the rest. */
 #ifndef SPATE_BASE_LOG_H
 #define SPATE_BASE_LOG_H
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/base/bits.h"
 
@@ -19,10 +20,37 @@
 #define BUCKETS_MAX ((size_t)1 << 32) /* as many as bucket_of() can tell apart */
 #define BUCKETS_MOVED_PER_INSERT 4
 
+/* From this size on a table is mapped, and unmapped in pieces of it. The heap would clear a reused one as a whole, in
+ * the one insert that asked for it; the kernel clears page by page, when each is touched first. And to unmap 8 MiB at
+ * once takes 0.3 ms. */
+#define PIECE_BYTES ((size_t)256 << 10)
+#define PIECE_BUCKETS (PIECE_BYTES / sizeof(struct map_node *))
+
+static_assert(PIECE_BUCKETS % BUCKETS_MOVED_PER_INSERT == 0, "a step ends where a piece ends");
+
 /* Multiplying spreads hashes whose low bits say little: a counter, or a hash of which some bits chose the reactor. */
 static size_t bucket_of(uint64_t hash, size_t buckets_count)
 {
         return (size_t)((hash * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (buckets_count - 1);
+}
+
+static struct map_node **table_new(size_t buckets_count)
+{
+        size_t size = buckets_count * sizeof(struct map_node *);
+        if (size < PIECE_BYTES)
+                return calloc(1, size);
+        void *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return table != MAP_FAILED ? table : NULL;
+}
+
+/* `moved_count` buckets of it have been moved by grow_step(). */
+static void table_free(struct map_node **table, size_t buckets_count, size_t moved_count)
+{
+        size_t unmapped_count = moved_count / PIECE_BUCKETS * PIECE_BUCKETS;
+        if (buckets_count < PIECE_BUCKETS)
+                free(table);
+        else if (unmapped_count < buckets_count)
+                munmap(table + unmapped_count, (buckets_count - unmapped_count) * sizeof(struct map_node *));
 }
 
 int map_init(struct map *map, size_t nodes_expected)
@@ -31,7 +59,7 @@ int map_init(struct map *map, size_t nodes_expected)
         if (nodes_expected > BUCKETS_MAX)
                 return -ENOMEM;
         size_t buckets_count = (size_t)1 << bits_log2_ceil(nodes_expected < BUCKETS_MIN ? BUCKETS_MIN : nodes_expected);
-        map->buckets = calloc(buckets_count, sizeof(struct map_node *));
+        map->buckets = table_new(buckets_count);
         if (map->buckets == NULL)
                 return -ENOMEM;
         map->buckets_count = buckets_count;
@@ -40,8 +68,10 @@ int map_init(struct map *map, size_t nodes_expected)
 
 void map_fini(struct map *map)
 {
-        free(map->previous);
-        free(map->buckets);
+        if (map->previous != NULL)
+                table_free(map->previous, map->previous_count, map->moved_count);
+        if (map->buckets != NULL)
+                table_free(map->buckets, map->buckets_count, 0);
         memset(map, 0, sizeof(*map));
 }
 
@@ -77,7 +107,7 @@ static void grow_begin(struct map *map)
 {
         if (map->buckets_count == BUCKETS_MAX)
                 return;
-        struct map_node **buckets = calloc(map->buckets_count * 2, sizeof(struct map_node *));
+        struct map_node **buckets = table_new(map->buckets_count * 2);
         if (buckets == NULL)
                 return;
         map->previous = map->buckets;
@@ -99,9 +129,11 @@ static void grow_step(struct map *map)
                         node = next;
                 }
         }
+        if (map->moved_count % PIECE_BUCKETS == 0)
+                munmap(map->previous + map->moved_count - PIECE_BUCKETS, PIECE_BYTES);
         if (map->moved_count < map->previous_count)
                 return;
-        free(map->previous);
+        table_free(map->previous, map->previous_count, map->moved_count);
         map->previous = NULL;
         map->previous_count = 0;
         map->moved_count = 0;

@@ -8,10 +8,10 @@
 #include "engine/base/check.h"
 
 enum option_type {
-        OPTION_BOOL,  /* true false yes no on off 1 0; as a flag also bare --name and --no-name */
+        OPTION_BOOL,  /* true false yes no on off 1 0; as a flag --name, --no-name or --name=value */
         OPTION_COUNT, /* 0, 64, 10k, 2M (decimal multiples) */
         OPTION_BYTES, /* 4096, 64KiB, 1MiB, 2GiB (also k, M, G as binary multiples) */
-        OPTION_TIME,  /* 500ns 20us 100ms 5s 2m 1h; stored in nanoseconds; a bare number is seconds */
+        OPTION_TIME,  /* 500ns 20us 100ms 5s 2m 1h 1d; stored in nanoseconds; a bare number is seconds */
         OPTION_TEXT,
         OPTION_CHOICE, /* one of the words in `choices` */
 };
@@ -19,8 +19,8 @@ enum option_type {
 struct option_row {
         const char *name; /* as the flag spells it: "max-payload"; the environment's name is SPATE_MAX_PAYLOAD */
         enum option_type type;
-        const char *value;   /* the default, as text */
-        uint64_t min, max;   /* numbers only */
+        const char *value;   /* the default, as text; "" for a text or list without one */
+        uint64_t min, max;   /* numbers only; a `max` of 0 is no limit */
         const char *choices; /* OPTION_CHOICE: "auto|io_uring|epoll" */
         const char *help;    /* one line */
         bool is_list;        /* may be given more than once; values are kept joined by ',' */

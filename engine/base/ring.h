@@ -12,6 +12,7 @@
 #include <ck_ring.h>
 
 #include "engine/base/bits.h"
+#include "engine/base/tsan.h"
 
 /* Lives in its owner's memory from ring_init() on; `slots` belongs to the owner and must outlive the ring. */
 struct ring {
@@ -33,6 +34,7 @@ static inline void ring_init(struct ring *ring, struct ck_ring_buffer *slots, un
 static inline bool ring_push(struct ring *ring, void *item)
 {
         assert_slow(item != NULL);
+        tsan_release(ring);
         return ck_ring_enqueue_spsc(&ring->queue, ring->slots, item);
 }
 
@@ -40,7 +42,10 @@ static inline bool ring_push(struct ring *ring, void *item)
 static inline void *ring_take(struct ring *ring)
 {
         void *item = NULL;
-        return ck_ring_dequeue_spsc(&ring->queue, ring->slots, &item) ? item : NULL;
+        if (!ck_ring_dequeue_spsc(&ring->queue, ring->slots, &item))
+                return NULL;
+        tsan_acquire(ring);
+        return item;
 }
 
 /* How many items wait; exact on either of the two cores only while the other one rests. */

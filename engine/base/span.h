@@ -11,7 +11,12 @@ struct span {
         size_t size;
 };
 
-#define SPAN(literal) ((struct span){.bytes = (const uint8_t *)("" literal), .size = sizeof(literal) - 1})
+/* A string literal as a span: in an expression, and where a static object is initialised. */
+#define SPAN(literal) ((struct span)SPAN_INIT(literal))
+#define SPAN_INIT(literal)                                                                                             \
+        {                                                                                                              \
+                .bytes = (const uint8_t *)("" literal), .size = sizeof(literal) - 1                                    \
+        }
 #define SPAN_NONE ((struct span){.bytes = NULL, .size = 0})
 
 static inline struct span span_of(const void *bytes, size_t size)

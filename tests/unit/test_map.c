@@ -78,6 +78,22 @@ static void growing_moves_a_few_buckets_an_insert(void **state)
         map_fini(&map);
 }
 
+static void a_map_can_go_at_any_moment_of_its_growth(void **state)
+{
+        (void)state;
+        static struct map_node nodes[90000];
+        for (size_t count = 1; count <= array_count(nodes); count += 1 + count / 20) {
+                struct map map;
+                assert_int_equal(map_init(&map, 0), 0);
+                for (size_t i = 0; i < count; i++)
+                        map_insert(&map, &nodes[i], i);
+                for (size_t i = 0; i < count; i++)
+                        assert_ptr_equal(map_first(&map, i), &nodes[i]);
+                map_fini(&map);
+                map_fini(&map);
+        }
+}
+
 static struct thing *find(const struct map *map, unsigned key)
 {
         for (struct map_node *n = map_first(map, hash_of(key)); n != NULL; n = map_next(n)) {
@@ -149,6 +165,7 @@ int main(void)
                 cmocka_unit_test(an_empty_map_finds_nothing),
                 cmocka_unit_test(an_expected_size_needs_no_growth),
                 cmocka_unit_test(growing_moves_a_few_buckets_an_insert),
+                cmocka_unit_test(a_map_can_go_at_any_moment_of_its_growth),
                 cmocka_unit_test(random_inserts_and_removals_agree_with_an_array),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
