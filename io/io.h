@@ -40,7 +40,8 @@ enum io_event_kind {
                        * ended) */
         IO_WRITABLE,  /* id; after a short IO_RELEASED: sending is worth a try again */
         IO_ENDED,    /* id; error = 0: the peer sent its end; -errno: the connection broke. No IO_RECEIVED follows. Lent
-                      * bytes still come    back. The engine has to call io_close() */
+                      * bytes still come back. The engine has to call io_close(); when it goes on sending after the
+                      * peer's end and the connection breaks then, a second IO_ENDED tells that */
         IO_CLOSED,   /* id; nothing is lent any more; the id is dead now */
         IO_DATAGRAM, /* id of the socket; span; from = whom it came from */
         IO_WOKEN,    /* somebody called io_wake() since the last poll */
@@ -69,9 +70,12 @@ struct io_event {
 
 enum io_backend { IO_BACKEND_AUTO, IO_BACKEND_URING, IO_BACKEND_EPOLL, IO_BACKEND_SIM };
 
+#define IO_CONNS_MAX (1u << 24)
+
 struct io_settings {
         enum io_backend backend; /* AUTO: io_uring, or epoll where the kernel refuses it (EPERM, ENOSYS, ENOMEM …) */
-        uint32_t conns_max;      /* connections at once; one more is accepted and closed at once, and counted */
+        uint32_t conns_max;      /* up to IO_CONNS_MAX connections at once; one more is accepted and closed at once, and
+                                    counted */
         uint32_t receive_buffer_bytes;  /* the most one IO_RECEIVED can hold; default 65536 */
         uint32_t receive_buffers_count; /* shared by all connections of this reactor; a power of two */
         uint32_t send_buffer_bytes;     /* SO_SNDBUF of every connection; 0: the kernel's own tuning */
@@ -82,7 +86,7 @@ struct io_settings {
 struct io_traits {
         const char *name;      /* "io_uring", "epoll", "sim" */
         const char *reason;    /* why this one and not the asked one, "" when it is the asked one */
-        int reason_errno;      /* the refusal behind `reason`, or 0 */
+        int reason_errno;      /* the refusal behind `reason` (positive), or 0 */
         uint32_t sends_max;    /* io_send() calls a connection may have unreleased: 1 on kernel backends */
         size_t lent_bytes_max; /* bytes a connection may have lent: SIZE_MAX on kernel backends, the extents' cap on our
                                   TCP */
@@ -104,7 +108,8 @@ struct io_statistics {
 
 struct io;
 
-/* 0 or -errno; *io is NULL then. The settings are copied. */
+/* 0 or -errno; *io is NULL then. The settings are copied. Another thread than the reactor's may do this, and
+ * io_listen(), before the reactor's first io_poll(); and io_stop() behind its last. */
 int io_start(struct io **io, const struct io_settings *settings);
 /* Closes everything at once; lent bytes are free afterwards. Accepts NULL. */
 void io_stop(struct io *io);
@@ -115,6 +120,8 @@ const struct io_statistics *io_statistics(const struct io *io);
 
 /* Monotonic nanoseconds, read once per io_poll() (virtual time in a simulation). */
 uint64_t io_now_ns(const struct io *io);
+/* The same clock, read now. */
+uint64_t io_clock_ns(const struct io *io);
 
 #define IO_PIECES_MAX 16
 
@@ -138,8 +145,8 @@ int io_poll(struct io *io, struct io_event *events, int events_max, uint64_t dea
  * IO_RELEASED and its IO_WRITABLE, nor after io_shutdown(). Queues only. */
 void io_send(struct io *io, io_id id, const struct span *pieces, size_t pieces_count);
 
-/* After io_pause() no IO_RECEIVED comes for this connection until io_resume(); the peer is held back by TCP's window.
- */
+/* After io_pause() neither IO_RECEIVED nor IO_ENDED comes for this connection until io_resume(); the peer is held back
+ * by TCP's window. A datagram socket cannot be paused. */
 void io_pause(struct io *io, io_id id);
 void io_resume(struct io *io, io_id id);
 
@@ -174,6 +181,7 @@ struct io_operations {
         void (*wake)(struct io *io);
         int (*datagram_open)(struct io *io, const char *address, io_id *id, char bound[IO_ADDRESS_BYTES_MAX]);
         bool (*datagram_send)(struct io *io, io_id id, const struct io_address *to, struct span datagram);
+        uint64_t (*clock)(const struct io *io); /* NULL: the kernel's monotonic clock */
 };
 
 /* The first member of every backend's own struct. */
