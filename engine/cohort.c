@@ -21,13 +21,19 @@ void cohort_fini(struct cohort *cohort)
 /* The pool is dry: others give way first, then the members themselves. */
 static uint8_t *cohort_reserve_by_force(struct lanes *lanes, struct cohort *cohort, size_t bytes)
 {
-        while (lanes_shed(lanes)) {
-                if (cohort->members_count == 0)
-                        return NULL;
-                uint8_t *room = stream_reserve(&cohort->stream, &lanes->memory, bytes);
-                if (room != NULL)
-                        return room;
+        uint32_t members_count = cohort->members_count;
+        uint8_t *room = NULL;
+        while (room == NULL && cohort->members_count > 0 && lanes_shed(lanes))
+                if (cohort->members_count > 0)
+                        room = stream_reserve(&cohort->stream, &lanes->memory, bytes);
+        if (room != NULL) {
+                lanes->operations_dropped +=
+                        members_count - cohort->members_count; /* those that had to give way miss it */
+                return room;
         }
+        lanes->operations_dropped += members_count;
+        if (cohort->members_count == 0)
+                return NULL;
         cohort_settle(lanes, cohort);
         list_splice_back(&cohort->behind, &cohort->idle);
         list_for_each(&cohort->behind, link) lane_cut(lanes, list_entry(link, struct lane, link), LANE_CUT_MEMORY);
@@ -103,11 +109,11 @@ void cohort_flush(struct lanes *lanes, struct cohort *cohort)
                 lane->idle = false;
                 lane->place = place;
                 members_count++;
-                if (likely(lane->first == NULL && lane->lent_bytes == 0 && lane->blocked_ns == 0 && !lane->ended &&
-                           is_all)) {
+                if (likely(lane->first == NULL && lane->lent_bytes == 0 && !lane->blocked && !lane->ended && is_all)) {
                         lane->lent_bytes = bytes;
                         lane->sends_count = 1;
                         io_send(lanes->io, lane->id, pieces, pieces_count);
+                        lane_wait_for_release(lanes, lane);
                 } else {
                         lane_mark_ready(lanes, lane);
                 }

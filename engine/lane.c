@@ -7,7 +7,7 @@ int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint6
                uint64_t stall_ns_max)
 {
         *lanes = (struct lanes){.lag_bytes_max = lag_bytes_max, .stall_ns_max = stall_ns_max};
-        list_init(&lanes->blocked);
+        list_init(&lanes->waiting);
         list_init(&lanes->dirty);
         list_init(&lanes->ready);
         list_init(&lanes->cut);
@@ -31,7 +31,7 @@ void lane_init(struct lane *lane, io_id id)
         *lane = (struct lane){.id = id};
         list_init(&lane->link);
         list_init(&lane->ready_link);
-        list_init(&lane->blocked_link);
+        list_init(&lane->waiting_link);
         lane->own.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
 }
 
@@ -42,13 +42,19 @@ static struct stream *span_stream(struct lane *lane, const struct lane_span *spa
         return span->cohort != NULL ? &span->cohort->stream : &lane->own;
 }
 
-/* `place` is pinned already; the pin becomes the span's. false: no span is left in the pool. */
+/* `place` is pinned already; the pin becomes the span's. false: no span is left in the pool, and `by_force`, which has
+ * the lane's spare one, is not given. */
 static bool lane_push_span(struct lanes *lanes, struct lane *lane, struct cohort *cohort, struct place place,
-                           uint64_t bytes, uint64_t end_operation)
+                           uint64_t bytes, uint64_t end_operation, bool by_force)
 {
         struct lane_span *span = pool_take(&lanes->spans);
-        if (span == NULL)
+        if (span == NULL && !by_force)
                 return false;
+        if (span == NULL) {
+                assert(!lane->spare_used);
+                lane->spare_used = true;
+                span = &lane->spare;
+        }
         *span = (struct lane_span){.cohort = cohort, .place = place, .bytes = bytes, .end_operation = end_operation};
         if (lane->last != NULL)
                 lane->last->next = span;
@@ -67,16 +73,17 @@ static void cohort_end_if_deserted(struct lanes *lanes, struct cohort *cohort)
                 lanes->cohort_ended(lanes->context, cohort);
 }
 
-/* The first span has no bytes left and no pin. */
-static void lane_shift_span(struct lanes *lanes, struct lane *lane)
+/* Takes the span out at `link`, where it stands; its pin is gone already. */
+static void lane_drop_span(struct lanes *lanes, struct lane *lane, struct lane_span **link)
 {
-        struct lane_span *span = lane->first;
+        struct lane_span *span = *link;
         struct cohort *cohort = span->cohort;
-        lane->first = span->next;
-        if (lane->first == NULL)
-                lane->last = NULL;
+        *link = span->next;
         lane->spans_count--;
-        pool_give(&lanes->spans, span);
+        if (span == &lane->spare)
+                lane->spare_used = false;
+        else
+                pool_give(&lanes->spans, span);
         if (cohort != NULL) {
                 cohort->spans_count--;
                 cohort_end_if_deserted(lanes, cohort);
@@ -94,7 +101,7 @@ static void lane_become_idle(struct lane *lane)
 }
 
 /* Turns what the cohort has for the lane so far into a closed span. The lane is then idle at the cohort's head. */
-static bool lane_close_open_span(struct lanes *lanes, struct lane *lane)
+static bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by_force)
 {
         struct cohort *cohort = lane->cohort;
         if (cohort == NULL)
@@ -103,7 +110,7 @@ static bool lane_close_open_span(struct lanes *lanes, struct lane *lane)
         if (lane->idle)
                 return true;
         uint64_t bytes = cohort->stream.head_byte - place_byte(lane->place);
-        if (!lane_push_span(lanes, lane, cohort, lane->place, bytes, cohort->stream.head_operation))
+        if (!lane_push_span(lanes, lane, cohort, lane->place, bytes, cohort->stream.head_operation, by_force))
                 return false;
         lane_become_idle(lane);
         return true;
@@ -140,7 +147,7 @@ void lane_leave(struct lanes *lanes, struct lane *lane)
 {
         if (lane->cohort == NULL)
                 return;
-        if (lane_close_open_span(lanes, lane))
+        if (lane_close_open_span(lanes, lane, false))
                 lane_part(lanes, lane);
         else
                 lane_cut(lanes, lane, LANE_CUT_MEMORY);
@@ -176,8 +183,8 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes)
                 last->end_operation++;
         } else {
                 stream_pin(place, 1);
-                if (!lane_close_open_span(lanes, lane) ||
-                    !lane_push_span(lanes, lane, NULL, place, bytes, lane->own.head_operation)) {
+                if (!lane_close_open_span(lanes, lane, false) ||
+                    !lane_push_span(lanes, lane, NULL, place, bytes, lane->own.head_operation, false)) {
                         stream_unpin(&lane->own, &lanes->memory, place.chunk);
                         lanes->operations_dropped++;
                         lane_cut(lanes, lane, LANE_CUT_MEMORY);
@@ -202,7 +209,7 @@ void lane_append(struct lanes *lanes, struct lane *lane, struct span operation)
 
 void lane_mark_ready(struct lanes *lanes, struct lane *lane)
 {
-        if (!list_is_linked(&lane->ready_link) && lane->blocked_ns == 0 && !lane->ended)
+        if (!list_is_linked(&lane->ready_link) && !lane->blocked && !lane->ended)
                 list_push_back(&lanes->ready, &lane->ready_link);
 }
 
@@ -248,11 +255,27 @@ size_t lane_gather(const struct lane *lane, size_t skip_bytes, size_t bytes_max,
         return count;
 }
 
+/* On a network that keeps what it is lent until the other end has it, every lane with something lent waits, and its
+ * place in the list tells for how long. A kernel gives everything back at once: there a lane waits only while it is
+ * blocked. */
+static void lane_wait(struct lanes *lanes, struct lane *lane, uint64_t now_ns)
+{
+        lane->waiting_ns = now_ns;
+        list_remove(&lane->waiting_link);
+        list_push_back(&lanes->waiting, &lane->waiting_link);
+}
+
+void lane_wait_for_release(struct lanes *lanes, struct lane *lane)
+{
+        if (io_traits(lanes->io)->lent_bytes_max != SIZE_MAX && !list_is_linked(&lane->waiting_link))
+                lane_wait(lanes, lane, io_now_ns(lanes->io));
+}
+
 static void lane_send(struct lanes *lanes, struct lane *lane)
 {
         const struct io_traits *traits = io_traits(lanes->io);
         struct span pieces[IO_PIECES_MAX];
-        if (lane->ended || lane->blocked_ns != 0 || lane->sends_count >= traits->sends_max ||
+        if (lane->ended || lane->blocked || lane->sends_count >= traits->sends_max ||
             lane->lent_bytes >= traits->lent_bytes_max)
                 return;
         size_t count = lane_gather(lane, lane->lent_bytes, traits->lent_bytes_max - lane->lent_bytes, pieces);
@@ -262,6 +285,7 @@ static void lane_send(struct lanes *lanes, struct lane *lane)
                 lane->lent_bytes += pieces[i].size;
         lane->sends_count++;
         io_send(lanes->io, lane->id, pieces, count);
+        lane_wait_for_release(lanes, lane);
 }
 
 void lanes_flush(struct lanes *lanes)
@@ -290,7 +314,9 @@ static void lane_advance(struct lanes *lanes, struct lane *lane, uint64_t bytes)
                 }
                 bytes -= span->bytes;
                 stream_unpin(stream, &lanes->memory, span->place.chunk);
-                lane_shift_span(lanes, lane);
+                if (span->next == NULL)
+                        lane->last = NULL;
+                lane_drop_span(lanes, lane, &lane->first);
         }
         if (bytes > 0 && !stream_advance(&lane->cohort->stream, &lanes->memory, &lane->place, bytes))
                 lane_become_idle(lane);
@@ -305,19 +331,23 @@ void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t 
         lane->sends_count -= (uint8_t)sends;
         if (sent < bytes) {
                 assert(lane->lent_bytes == 0);
-                lane->blocked_ns = now_ns;
-                list_remove(&lane->blocked_link);
-                list_push_back(&lanes->blocked, &lane->blocked_link);
+                lane->blocked = true;
         }
         lane_advance(lanes, lane, sent);
+        if (lane->blocked || lane->lent_bytes > 0) {
+                if (sent > 0 || !list_is_linked(&lane->waiting_link))
+                        lane_wait(lanes, lane, now_ns);
+        } else {
+                list_remove(&lane->waiting_link);
+        }
         if (!lane_is_drained(lane))
                 lane_mark_ready(lanes, lane);
 }
 
 void lane_writable(struct lanes *lanes, struct lane *lane)
 {
-        lane->blocked_ns = 0;
-        list_remove(&lane->blocked_link);
+        lane->blocked = false;
+        list_remove(&lane->waiting_link);
         if (!lane_is_drained(lane))
                 lane_mark_ready(lanes, lane);
 }
@@ -336,90 +366,91 @@ uint64_t lane_pending_bytes(const struct lane *lane)
 
 /* ---- the end ---- */
 
-/* Keeps the lowest `keep_bytes` (what is lent) as closed spans, drops and counts the rest, leaves the cohort. */
+/* The place `bytes` behind `place`, in which something lies. */
+static struct place place_behind(struct place place, uint64_t bytes)
+{
+        bytes += place.offset;
+        while (bytes >= place.chunk->used_bytes) {
+                bytes -= place.chunk->used_bytes;
+                place.chunk = place.chunk->next;
+        }
+        place.offset = (uint32_t)bytes;
+        return place;
+}
+
+/* The place of the first byte that is not lent; false: everything is. */
+static bool lane_place_not_lent(const struct lane *lane, struct place *place)
+{
+        uint64_t skip = lane->lent_bytes;
+        for (const struct lane_span *span = lane->first; span != NULL; span = span->next) {
+                if (skip < span->bytes) {
+                        *place = place_behind(span->place, skip);
+                        return true;
+                }
+                skip -= span->bytes;
+        }
+        if (lane->cohort == NULL || lane->place.chunk == NULL ||
+            place_byte(lane->place) + skip >= lane->cohort->stream.head_byte)
+                return false;
+        *place = place_behind(lane->place, skip);
+        return true;
+}
+
+/* Keeps the lowest `keep_bytes` as closed spans, drops and counts the rest, leaves the cohort. */
 static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_bytes)
 {
         if (lane->cohort != NULL) {
-                struct cohort *cohort = lane->cohort;
-                if (!lane_close_open_span(lanes, lane)) {
-                        /* No span left: the open one is dropped as it is. Only what is not lent may be. */
-                        assert(lane->lent_bytes == 0);
-                        lanes->operations_dropped += cohort->stream.head_operation - place_operation(lane->place);
-                        stream_unpin(&cohort->stream, &lanes->memory, lane->place.chunk);
-                }
+                lane_close_open_span(lanes, lane, true);
                 lane_part(lanes, lane);
         }
         struct lane_span **link = &lane->first;
-        struct lane_span *last = NULL;
+        lane->last = NULL;
         for (struct lane_span *span = lane->first; span != NULL; span = *link) {
-                struct stream *stream = span_stream(lane, span);
-                if (keep_bytes >= span->bytes) {
-                        keep_bytes -= span->bytes;
-                        last = span;
-                        link = &span->next;
-                        continue;
-                }
-                lanes->operations_dropped += span->end_operation - place_operation(span->place);
-                if (keep_bytes > 0) {
+                if (keep_bytes < span->bytes) {
+                        /* An operation that is kept in part is dropped: it will never be whole. */
+                        uint64_t operation = place_operation(place_behind(span->place, keep_bytes));
+                        lanes->operations_dropped += span->end_operation - operation;
+                        span->end_operation = operation;
                         span->bytes = keep_bytes;
-                        keep_bytes = 0;
-                        last = span;
+                }
+                keep_bytes -= span->bytes;
+                if (span->bytes > 0) {
+                        lane->last = span;
                         link = &span->next;
                         continue;
                 }
-                struct cohort *cohort = span->cohort;
-                stream_unpin(stream, &lanes->memory, span->place.chunk);
-                *link = span->next;
-                lane->spans_count--;
-                pool_give(&lanes->spans, span);
-                if (cohort != NULL) {
-                        cohort->spans_count--;
-                        cohort_end_if_deserted(lanes, cohort);
-                }
+                stream_unpin(span_stream(lane, span), &lanes->memory, span->place.chunk);
+                lane_drop_span(lanes, lane, link);
         }
-        lane->last = last;
 }
 
-/* The rest of the operation that is half sent: copied to the lane's own stream, so that nothing shared stays pinned. */
-static bool lane_copy_half_sent(struct lanes *lanes, struct lane *lane, struct place *copy, size_t *copy_bytes)
+/* Copies the rest of a half-sent operation to the lane's own stream, so that nothing shared stays pinned for it. */
+static bool lane_copy(struct lanes *lanes, struct lane *lane, struct place place, size_t bytes, struct place *copy)
 {
-        struct place place;
-        if (lane->first != NULL)
-                place = lane->first->place;
-        else if (lane->cohort != NULL && !lane->idle)
-                place = lane->place;
-        else
-                return false;
-        size_t rest = place_rest_bytes(place);
-        if (rest == 0)
-                return false;
-        uint8_t *room = stream_reserve(&lane->own, &lanes->memory, rest);
+        uint8_t *room = stream_reserve(&lane->own, &lanes->memory, bytes);
         if (room == NULL)
                 return false;
-        memcpy(room, place.chunk->data + place.offset, rest);
-        *copy = stream_commit(&lane->own, rest);
-        *copy_bytes = rest;
+        memcpy(room, place.chunk->data + place.offset, bytes);
+        *copy = stream_commit(&lane->own, bytes);
         stream_pin(*copy, 1);
         return true;
 }
 
 void lane_cut(struct lanes *lanes, struct lane *lane, enum lane_cut reason)
 {
-        struct place copy;
-        size_t copy_bytes = 0;
+        struct place place, copy;
         if (lane->cut != LANE_NOT_CUT)
                 return;
         assert(reason != LANE_NOT_CUT);
-        bool has_copy = lane->lent_bytes == 0 && !lane->ended && lane_copy_half_sent(lanes, lane, &copy, &copy_bytes);
+        size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place) ? place_rest_bytes(place) : 0;
+        bool is_copied = lane->lent_bytes == 0 && rest_bytes > 0 && lane_copy(lanes, lane, place, rest_bytes, &copy);
         lane->cut = (uint8_t)reason;
         if (reason == LANE_CUT_MEMORY)
                 lanes->shed_count++;
-        lane_truncate(lanes, lane, lane->lent_bytes);
-        if (has_copy) {
-                if (lane_push_span(lanes, lane, NULL, copy, copy_bytes, lane->own.head_operation))
-                        lanes->operations_dropped--; /* counted by the truncation, finished after all */
-                else
-                        stream_unpin(&lane->own, &lanes->memory, copy.chunk);
+        lane_truncate(lanes, lane, is_copied ? 0 : lane->lent_bytes + rest_bytes);
+        if (is_copied) {
+                lane_push_span(lanes, lane, NULL, copy, rest_bytes, lane->own.head_operation, true);
+                lanes->operations_dropped--; /* counted by the truncation, finished after all */
         }
         list_remove(&lane->ready_link);
         list_push_back(&lanes->cut, &lane->ready_link);
@@ -438,10 +469,10 @@ struct lane *lanes_take_cut(struct lanes *lanes)
 
 bool lanes_shed(struct lanes *lanes)
 {
-        list_for_each(&lanes->blocked, link)
+        list_for_each(&lanes->waiting, link)
         {
-                struct lane *lane = list_entry(link, struct lane, blocked_link);
-                if (lane->cut == LANE_NOT_CUT && lane->lent_bytes == 0 && !lane_is_drained(lane)) {
+                struct lane *lane = list_entry(link, struct lane, waiting_link);
+                if (lane->cut == LANE_NOT_CUT && lane_pending_bytes(lane) > lane->lent_bytes) {
                         lane_cut(lanes, lane, LANE_CUT_MEMORY);
                         return true;
                 }
@@ -451,9 +482,9 @@ bool lanes_shed(struct lanes *lanes)
 
 void lanes_cut_laggards(struct lanes *lanes)
 {
-        list_for_each(&lanes->blocked, link)
+        list_for_each(&lanes->waiting, link)
         {
-                struct lane *lane = list_entry(link, struct lane, blocked_link);
+                struct lane *lane = list_entry(link, struct lane, waiting_link);
                 if (lane_pending_bytes(lane) > lanes->lag_bytes_max)
                         lane_cut(lanes, lane, LANE_CUT_SLOW);
         }
@@ -461,13 +492,13 @@ void lanes_cut_laggards(struct lanes *lanes)
 
 uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
 {
-        list_for_each(&lanes->blocked, link)
+        list_for_each(&lanes->waiting, link)
         {
-                struct lane *lane = list_entry(link, struct lane, blocked_link);
+                struct lane *lane = list_entry(link, struct lane, waiting_link);
                 if (lane->cut != LANE_NOT_CUT)
                         continue; /* its peer gives it a second of its own */
-                if (lane->blocked_ns + lanes->stall_ns_max > now_ns)
-                        return lane->blocked_ns + lanes->stall_ns_max;
+                if (lane->waiting_ns + lanes->stall_ns_max > now_ns)
+                        return lane->waiting_ns + lanes->stall_ns_max;
                 lane_cut(lanes, lane, LANE_CUT_SLOW);
         }
         return UINT64_MAX;
@@ -477,7 +508,7 @@ void lane_fini(struct lanes *lanes, struct lane *lane)
 {
         assert(lane->lent_bytes == 0);
         lane_truncate(lanes, lane, 0);
-        list_remove(&lane->blocked_link);
+        list_remove(&lane->waiting_link);
         list_remove(&lane->ready_link);
         assert(lane->first == NULL);
         assert(lane->own.oldest == NULL);

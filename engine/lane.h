@@ -38,19 +38,22 @@ struct lane_span {
 struct lane {
         struct list link;         /* in its cohort's idle or behind list */
         struct list ready_link;   /* in lanes->ready: has something to send and may; or in lanes->cut */
-        struct list blocked_link; /* in lanes->blocked: the network takes nothing */
+        struct list waiting_link; /* in lanes->waiting: the network has some of it, or takes nothing */
         struct lane_span *first, *last;
         struct cohort *cohort; /* the open span's; NULL: none */
         struct place place;    /* start of the open span while the lane is in the behind list */
         io_id id;
         size_t lent_bytes;   /* handed to io_send and not released yet */
-        uint64_t blocked_ns; /* since when the network takes nothing; 0: it takes */
+        uint64_t waiting_ns; /* in lanes->waiting: when the network last took something */
         struct stream own;
+        struct lane_span spare; /* for a cut, which must not fail when the pool of spans is empty */
         uint16_t spans_count;
         uint8_t sends_count; /* io_send calls not released yet */
         uint8_t cut;         /* enum lane_cut */
         bool idle;           /* in the idle list: nothing of the open span is needed before the cohort's idle place */
-        bool ended;          /* takes no more sends: shut down or closed */
+        bool spare_used;
+        bool blocked; /* the network takes nothing until its IO_WRITABLE */
+        bool ended;   /* takes no more sends: shut down or closed */
 };
 
 struct lanes {
@@ -60,12 +63,13 @@ struct lanes {
         struct list dirty;           /* cohorts with bytes that nobody was handed yet */
         struct list ready;           /* lanes */
         struct list cut;             /* lanes cut off and not yet taken up by their peers */
-        struct list blocked;         /* lanes, the longest blocked first */
+        struct list waiting;         /* lanes, the longest waiting first */
         uint64_t lag_bytes_max;      /* how far behind a lane may fall */
         uint64_t stall_ns_max;       /* how long the network may take nothing at all from a lane */
         uint64_t operations_dropped; /* of lanes cut, shed or closed; sums up since start */
         uint64_t shed_count;         /* lanes cut for memory */
-        /* Told when a cohort has neither members nor spans left; it may be freed in there. */
+        /* Told when a cohort has neither members nor spans left, perhaps more than once, perhaps while it is still in
+         * `dirty` or being appended to: it may be freed between two events, when it is in `dirty` no more. */
         void (*cohort_ended)(void *context, struct cohort *cohort);
         void *context;
 };
@@ -103,14 +107,14 @@ void lane_leave(struct lanes *lanes, struct lane *lane);
 void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t sent, uint32_t sends, uint64_t now_ns);
 void lane_writable(struct lanes *lanes, struct lane *lane);
 
-/* Drops all that is not lent, but for the rest of a half-sent operation, which is copied so that it holds no one else's
- * memory; leaves the cohort and takes nothing more. The lane waits in lanes->cut for its peer. Only the first cut of a
- * lane counts. */
+/* Drops all that is not lent, but for the rest of a half-sent operation, which is copied where that can be done, so
+ * that it holds no one else's memory; leaves the cohort and takes nothing more. The lane waits in lanes->cut for its
+ * peer. Only the first cut of a lane counts. */
 void lane_cut(struct lanes *lanes, struct lane *lane, enum lane_cut reason);
-/* Cuts the lane that has been blocked longest, and so pins the oldest bytes. false: nobody is left whose cut would free
- * any. */
+/* Cuts the lane that has waited longest for the network, and so pins the oldest bytes. false: nobody is left whose cut
+ * would free any. */
 bool lanes_shed(struct lanes *lanes);
-/* Cuts the lanes that fell further behind than lag_bytes_max. A step per blocked lane. */
+/* Cuts the lanes that fell further behind than lag_bytes_max. A step per waiting lane. */
 void lanes_cut_laggards(struct lanes *lanes);
 /* Cuts the lanes from which the network has taken nothing for stall_ns_max. Returns when to come again, UINT64_MAX: no
  * lane is blocked. */
@@ -130,5 +134,6 @@ static inline bool lane_is_drained(const struct lane *lane)
  * their number. */
 size_t lane_gather(const struct lane *lane, size_t skip_bytes, size_t bytes_max, struct span pieces[IO_PIECES_MAX]);
 void lane_mark_ready(struct lanes *lanes, struct lane *lane);
+void lane_wait_for_release(struct lanes *lanes, struct lane *lane);
 
 #endif
