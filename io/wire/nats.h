@@ -15,7 +15,7 @@ enum nats_kind {
         NATS_UNSUB,   /* sid, max (0: at once) */
         NATS_PING,
         NATS_PONG,
-        NATS_INFO, /* tolerated from a client and ignored */
+        NATS_INFO, /* tolerated from a client and ignored; argument = its text, not looked at */
         NATS_OK,   /* likewise */
         NATS_ERR,  /* argument = the text; the client reports an error, the server closes */
 };
@@ -30,7 +30,8 @@ enum nats_fault {
 };
 
 struct nats_limits {
-        size_t control_line_bytes_max; /* of the argument part of a line, without its line end; default 4096 */
+        size_t control_line_bytes_max; /* of the argument part of a line, without its line end; default 4096. The same
+                                          bounds the blanks before it and what follows a PING. */
         size_t payload_bytes_max;      /* for HPUB headers and payload together; default 1 MiB */
         bool headers; /* may this connection send HPUB (CONNECT headers:true)? otherwise NATS_FAULT_SILENT */
 };
@@ -41,7 +42,7 @@ struct nats_operation {
         bool has_headers;      /* it was an HPUB */
         struct event event;
         struct span subject, queue, sid;
-        struct span argument;
+        struct span argument; /* CONNECT, INFO, -ERR */
         uint64_t max;
         size_t needed; /* when 0 was returned: the size of the whole operation where it is known by then, else 0 */
 };
@@ -54,12 +55,13 @@ struct nats_operation {
  * Linear in the bytes taken; a caller that waits for `needed` bytes makes it so for splits. */
 ssize_t nats_decode(struct span in, const struct nats_limits *limits, struct nats_operation *operation);
 
-/* CONNECT's JSON. Absent fields have the protocol's defaults. */
+/* CONNECT's JSON. Fields that are absent, or null, have the protocol's defaults. (nats-server takes a second CONNECT of
+ * a connection as a change of the first, and names in any case; the official clients need neither.) */
 struct nats_connect {
         bool verbose, pedantic, echo, headers, no_responders, tls_required;
         int protocol;
         struct span name, lang, version, user, pass, auth_token, nkey, jwt, sig; /* raw, JSON escapes not undone */
-        bool has_account; /* "account" or "new_account" was given */
+        bool has_account; /* "account" was given and not empty, or "new_account" was true */
 };
 
 /* 0, or -EPROTO where it is not one JSON object with fields of the right types (nats-server closes silently). */
@@ -72,8 +74,8 @@ struct nats_info {
         size_t payload_bytes_max;
         bool lame_duck;
 };
-/* Writes the INFO line, at most `out_size` bytes; returns its size, or 0 when it does not fit (1 KiB and the spans do).
- */
+/* Writes the INFO line, at most `out_size` bytes; returns its size, or 0 when it does not fit (1 KiB and six times the
+ * spans always do: a byte may need an escape). What is not UTF-8 in a span becomes U+FFFD. */
 size_t nats_write_info(uint8_t *out, size_t out_size, const struct nats_info *info);
 
 /* What a legal subject to subscribe to is: tokens split at '.', none empty, '>' only last and alone, '*' only alone in
