@@ -1,10 +1,45 @@
-/* io: from the contract's functions to a backend's own. */
-#include "engine/base/clock.h"
+/* io: chooses the backend and hands every call to it. */
 #include "io/io.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
+#include <errno.h>
+
+#include "engine/base/bits.h"
+#include "engine/base/clock.h"
+
+/* The kernel may refuse io_uring for many reasons (a sysctl, seccomp in containers, an old kernel, memory limits); none
+ * of them is a reason not to serve. */
+static int io_start_auto(struct io **io, const struct io_settings *settings)
+{
+        int refusal = io_uring_start(io, settings);
+        if (refusal == 0)
+                return 0;
+        int error = io_epoll_start(io, settings);
+        if (error != 0)
+                return error;
+        (*io)->traits.reason = "the kernel refuses io_uring";
+        (*io)->traits.reason_errno = -refusal;
+        return 0;
+}
+
+int io_start(struct io **io, const struct io_settings *settings)
+{
+        assert(settings->conns_max >= 1 && settings->conns_max <= IO_CONNS_MAX);
+        assert(settings->receive_buffer_bytes >= 256);
+        assert(bits_is_power_of_two(settings->receive_buffers_count));
+        assert(bits_is_power_of_two(settings->entries));
+        *io = NULL;
+        switch (settings->backend) {
+        case IO_BACKEND_AUTO:
+                return io_start_auto(io, settings);
+        case IO_BACKEND_URING:
+                return io_uring_start(io, settings);
+        case IO_BACKEND_EPOLL:
+                return io_epoll_start(io, settings);
+        case IO_BACKEND_SIM:
+                break;
+        }
+        return -ENOTSUP;
+}
 
 void io_stop(struct io *io)
 {
@@ -50,11 +85,15 @@ int io_connect(struct io *io, const char *address, io_id *id)
 
 int io_poll(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns)
 {
-        return io->operations->poll(io, events, events_max, deadline_ns);
+        assert(events_max >= 64);
+        int count = io->operations->poll(io, events, events_max, deadline_ns);
+        assert(count >= 0 && count <= events_max);
+        return count;
 }
 
 void io_send(struct io *io, io_id id, const struct span *pieces, size_t pieces_count)
 {
+        assert_slow(pieces_count >= 1 && pieces_count <= IO_PIECES_MAX);
         io->operations->send(io, id, pieces, pieces_count);
 }
 
@@ -91,20 +130,6 @@ int io_datagram_open(struct io *io, const char *address, io_id *id, char bound[I
 bool io_datagram_send(struct io *io, io_id id, const struct io_address *to, struct span datagram)
 {
         return io->operations->datagram_send(io, id, to, datagram);
-}
-
-const char *io_address_text(const struct io_address *address, char text[IO_ADDRESS_BYTES_MAX])
-{
-        char host[INET6_ADDRSTRLEN];
-        const struct sockaddr_in *in = (const void *)address->bytes;
-        const struct sockaddr_in6 *in6 = (const void *)address->bytes;
-        if (in->sin_family == AF_INET6)
-                snprintf(text, IO_ADDRESS_BYTES_MAX, "[%s]:%u",
-                         inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host)), ntohs(in6->sin6_port));
-        else
-                snprintf(text, IO_ADDRESS_BYTES_MAX, "%s:%u", inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host)),
-                         ntohs(in->sin_port));
-        return text;
 }
 
 uint64_t io_clock_ns(const struct io *io)
