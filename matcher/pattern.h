@@ -1,0 +1,67 @@
+/* pattern: what a subscription's text asks for, once its dialect has been understood.
+ *
+ * Only here is it decided what is a wildcard. Everything behind speaks of shapes: how many tokens stand there, which of
+ * them are stars, and whether a tail follows. A wildcard is never hashed as text, so a token that merely contains the
+ * character stays literal for free.
+ *
+ *      NATS text     tokens  stars  tail   matches
+ *      a.b           2       -      no     a.b alone
+ *      *             1       0      no     any subject of one token
+ *      a.*.c         3       1      no     a.x.c; not a.c, not a.x.y.c
+ *      >             0       -      yes    every subject
+ *      a.>           1       -      yes    a.x, a.x.y; not a
+ *      *.>           1       0      yes    two tokens or more
+ *      a*  a.b>c  **  each token literal   nothing but itself
+ *      #  a.#        literal               '#' is an ordinary character here
+ *      A                                   not a: bytes are compared as they are
+ *      (empty)  .  a.  .a  a..b            -EINVAL: an empty token
+ *      >.a  a.>.b  >.>                     -EINVAL: '>' stands last or not at all
+ *      1025 bytes, 33 tokens (a tail is one) -E2BIG; beside another fault: -E2BIG
+ *
+ * A subject has no wildcards: the subject a.* is two tokens, the second one byte long. The patterns a.* and a.> match
+ * it as they match a.x, and no literal can, because no pattern has a literal '*'. */
+#ifndef SPATE_MATCHER_PATTERN_H
+#define SPATE_MATCHER_PATTERN_H
+
+#include "matcher/subject.h"
+
+struct shape {
+        uint32_t stars;       /* bit i: token i is a star */
+        uint8_t tokens_count; /* the tail is not counted */
+        bool tail;            /* one or more tokens follow */
+};
+
+/* Shapes as one number: equal when they are equal; ascending by this is how lists of them are kept. */
+static inline uint64_t shape_code(struct shape shape)
+{
+        return (uint64_t)shape.tail << 40 | (uint64_t)shape.tokens_count << 32 | shape.stars;
+}
+
+static inline bool shape_equal(struct shape a, struct shape b)
+{
+        return shape_code(a) == shape_code(b);
+}
+
+/* 0, -EINVAL or -E2BIG as in the table above. */
+int pattern_parse(struct shape *shape, struct span text, enum match_dialect dialect);
+
+/* The key under which a legal pattern is filed. */
+struct subject_key pattern_key(const struct subject_secrets *secrets, struct span text, struct shape shape);
+
+/* The key under which a pattern of `shape` that matches `subject` would be filed. The subject is deep enough. */
+static inline struct subject_key pattern_key_of_subject(const struct subject *subject, struct shape shape,
+                                                        struct subject_key salt)
+{
+        struct subject_key key = subject_key_xor(salt, subject->before[shape.tokens_count]);
+        for (uint32_t stars = shape.stars; stars != 0; stars &= stars - 1) {
+                const struct subject_key *star = &subject->before[__builtin_ctz(stars)];
+                key.lo ^= star[0].lo ^ star[1].lo;
+                key.hi ^= star[0].hi ^ star[1].hi;
+        }
+        return key;
+}
+
+/* Does the legal pattern `text` match `subject`? By text, token by token: for one pattern, off the event path. */
+bool pattern_matches(struct span text, struct shape shape, struct span subject);
+
+#endif

@@ -1,0 +1,73 @@
+/* subject: a text cut at its dots, and each token hashed once, wherever it may be looked for.
+ *
+ * The hash of a token is keyed by a secret and salted with the token's position, so that XOR may join them: the key of
+ * `a.b` is not that of `b.a`, nor is that of `x.x` zero. A pattern's key is the XOR of its literal tokens and a salt of
+ * its shape; a subject carries the XOR of all tokens before each position, from which the key of any shape follows with
+ * one XOR and one more per star.
+ *
+ *      subject    orders . 7 . paid            before[0] = 0
+ *      tokens     h0       h1  h2              before[2] = h0 ^ h1
+ *      key of orders.*.paid = before[3] ^ (before[1] ^ before[2]) ^ salt(shape)
+ *
+ * 128 bits are the whole identity: nobody compares text afterwards, so the secret must stay one. */
+#ifndef SPATE_MATCHER_SUBJECT_H
+#define SPATE_MATCHER_SUBJECT_H
+
+#include "matcher/match.h"
+
+struct subject_key {
+        uint64_t lo;
+        uint64_t hi;
+};
+
+static inline struct subject_key subject_key_xor(struct subject_key a, struct subject_key b)
+{
+        return (struct subject_key){.lo = a.lo ^ b.lo, .hi = a.hi ^ b.hi};
+}
+
+static inline bool subject_key_equal(struct subject_key a, struct subject_key b)
+{
+        return ((a.lo ^ b.lo) | (a.hi ^ b.hi)) == 0;
+}
+
+/* What the secret is expanded to: about 1 KiB, read by every match, never written after init. */
+struct subject_secrets {
+        struct {
+                uint64_t factors[4];
+        } positions[MATCH_TOKENS_MAX];
+        uint64_t lengths[2]; /* odd: a token's length times this is part of its hash */
+        uint64_t chain[4];   /* for tokens longer than two words */
+        uint64_t shape[4];
+};
+
+void subject_secrets_init(struct subject_secrets *secrets, const uint8_t secret[16]);
+
+/* The hash of `token` at `position` (0 .. MATCH_TOKENS_MAX - 1). */
+struct subject_key subject_token_key(const struct subject_secrets *secrets, size_t position, struct span token);
+
+/* A number that says one thing about a shape, as unforgeable as the hash of a token. */
+struct subject_key subject_salt(const struct subject_secrets *secrets, uint64_t code);
+
+struct subject {
+        uint32_t tokens_count;
+        struct subject_key before[MATCH_TOKENS_MAX + 1]; /* filled to tokens_count, inclusive */
+};
+
+/* Cuts and hashes `text`. false: it has an empty token, or is longer or deeper than the limits, so nothing matches
+ * it; `subject` is then undefined. */
+bool subject_read(struct subject *subject, const struct subject_secrets *secrets, struct span text);
+
+/* Takes the first token off `rest`, which becomes what is behind the dot. false: there is no more. `*more` is true
+ * before the first call and belongs to the walk: it tells an empty last token from the end. */
+static inline bool subject_next_token(struct span *rest, bool *more, struct span *token)
+{
+        if (!*more)
+                return false;
+        const uint8_t *dot = rest->size == 0 ? NULL : memchr(rest->bytes, '.', rest->size);
+        *more = dot != NULL;
+        *token = dot != NULL ? span_of(rest->bytes, (size_t)(dot - rest->bytes)) : *rest;
+        *rest = dot != NULL ? span_skip(*rest, token->size + 1) : SPAN_NONE;
+        return true;
+}
+
+#endif

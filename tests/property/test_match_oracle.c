@@ -1,0 +1,417 @@
+/* match: whatever is added, removed and asked for, the table finds what the oracle finds. All small cases first, then
+ * seeded random ones over an alphabet so small that everything overlaps. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "engine/base/random.h"
+#include "matcher/table.h"
+#include "tests/oracle/match_oracle.h"
+
+static const uint8_t secret[16] = "sixteen byte key";
+
+#define TEXT_MAX 1100
+
+struct text {
+        uint8_t bytes[TEXT_MAX];
+        size_t size;
+};
+
+static struct span text_span(const struct text *text)
+{
+        return span_of(text->bytes, text->size);
+}
+
+static void text_append(struct text *text, const char *token, size_t size)
+{
+        if (size > 0)
+                memcpy(text->bytes + text->size, token, size);
+        text->size += size;
+        assert_true(text->size < TEXT_MAX);
+}
+
+/* The model: a plain array. */
+struct entry {
+        struct text text;
+        uint64_t reactors;
+        pattern_id id;
+};
+
+#define ENTRIES_MAX 6000
+
+struct model {
+        struct match_table *table;
+        struct entry *entries;
+        size_t entries_count;
+};
+
+static void model_init(struct model *model, size_t patterns_max)
+{
+        struct match_limits limits = {.patterns_max = patterns_max};
+        assert_int_equal(match_table_new(&model->table, &limits, secret), 0);
+        model->entries = calloc(ENTRIES_MAX, sizeof *model->entries);
+        assert_non_null(model->entries);
+        model->entries_count = 0;
+}
+
+static void model_fini(struct model *model)
+{
+        match_table_free(model->table);
+        free(model->entries);
+}
+
+static struct entry *model_find(struct model *model, struct span text)
+{
+        for (size_t i = 0; i < model->entries_count; i++)
+                if (span_equal(text_span(&model->entries[i].text), text))
+                        return &model->entries[i];
+        return NULL;
+}
+
+static void model_add(struct model *model, const struct text *text, unsigned reactor)
+{
+        struct span pattern = text_span(text);
+        struct entry *entry = model_find(model, pattern);
+        pattern_id id = PATTERN_NONE;
+        uint64_t version = match_version(model->table);
+        int result = match_add(model->table, pattern, MATCH_NATS, reactor, &id);
+        if (!oracle_fits(pattern)) {
+                assert_int_equal(result, -E2BIG);
+                assert_true(match_version(model->table) == version);
+                return;
+        }
+        if (!oracle_is_legal(pattern)) {
+                assert_int_equal(result, -EINVAL);
+                assert_true(match_version(model->table) == version);
+                return;
+        }
+        assert_int_equal(result, 0);
+        if (entry == NULL) {
+                assert_true(model->entries_count < ENTRIES_MAX);
+                entry = &model->entries[model->entries_count++];
+                *entry = (struct entry){.text = *text, .id = id};
+                for (size_t i = 0; i + 1 < model->entries_count; i++)
+                        assert_true(model->entries[i].id != id);
+        }
+        assert_int_equal(entry->id, id);
+        if ((entry->reactors & (uint64_t)1 << reactor) == 0)
+                assert_true(match_version(model->table) > version);
+        entry->reactors |= (uint64_t)1 << reactor;
+        assert_int_equal(match_find(model->table, pattern, MATCH_NATS), id);
+        assert_true(span_equal(match_text(model->table, id), pattern));
+        assert_int_equal(match_patterns_count(model->table), model->entries_count);
+}
+
+static void model_remove(struct model *model, size_t index, unsigned reactor)
+{
+        struct entry *entry = &model->entries[index];
+        match_remove(model->table, entry->id, reactor);
+        entry->reactors &= ~((uint64_t)1 << reactor);
+        if (entry->reactors == 0) {
+                assert_int_equal(match_find(model->table, text_span(&entry->text), MATCH_NATS), PATTERN_NONE);
+                *entry = model->entries[--model->entries_count];
+        }
+        assert_int_equal(match_patterns_count(model->table), model->entries_count);
+}
+
+static bool set_has(const struct match_set *set, pattern_id id)
+{
+        size_t found = 0;
+        for (size_t i = 0; i < set->ids_count; i++)
+                found += set->ids[i] == id;
+        assert_true(found <= 1);
+        return found == 1;
+}
+
+static void check_set(const struct model *model, struct span subject, const struct match_set *set)
+{
+        size_t expected = 0;
+        uint64_t reactors = 0;
+        for (size_t i = 0; i < model->entries_count; i++) {
+                const struct entry *entry = &model->entries[i];
+                if (!oracle_matches(text_span(&entry->text), subject))
+                        continue;
+                expected++;
+                reactors |= entry->reactors;
+                if (!set_has(set, entry->id))
+                        fail_msg("'%.*s' did not match '%.*s'", (int)entry->text.size, (const char *)entry->text.bytes,
+                                 (int)subject.size, (const char *)subject.bytes);
+        }
+        assert_int_equal(set->ids_count, expected);
+        assert_true(set->reactors == reactors);
+        assert_true(expected <= match_ids_max(model->table));
+}
+
+/* As one batch, and one by one. */
+static void check_batch(const struct model *model, const struct text *texts, size_t count)
+{
+        static pattern_id ids[MATCH_BATCH_MAX * ENTRIES_MAX];
+        struct span subjects[MATCH_BATCH_MAX] = {SPAN_NONE};
+        struct match_set sets[MATCH_BATCH_MAX];
+        for (size_t i = 0; i < count; i++)
+                subjects[i] = text_span(&texts[i]);
+        assert_int_equal(match_batch(model->table, subjects, count, ids, array_count(ids), sets), count);
+        for (size_t i = 0; i < count; i++)
+                check_set(model, subjects[i], &sets[i]);
+        for (size_t i = 0; i < count; i++) {
+                struct match_set single;
+                assert_int_equal(match_batch(model->table, &subjects[i], 1, ids, match_ids_max(model->table), &single),
+                                 1);
+                check_set(model, subjects[i], &single);
+        }
+}
+
+/* Nothing of any pattern is left: no slot, no count, no shape, no id that is neither fresh nor free. */
+static void check_empty(struct match_table *table)
+{
+        for (int i = 0; i < 1000 && (table->growing != NULL || table->bin.waiting_count > 0); i++) {
+                epoch_quiescent();
+                match_collect(table);
+        }
+        match_collect(table);
+        const struct lines *lines = atomic_load(&table->lines);
+        for (size_t i = 0; i <= lines->mask; i++) {
+                assert_true(atomic_load(&lines->line[i].passed) == 0);
+                for (size_t j = 0; j < LINE_SLOTS; j++)
+                        assert_true(atomic_load(&lines->line[i].slots[j]) == 0);
+        }
+        for (size_t depth = 0; depth <= MATCH_TOKENS_MAX; depth++)
+                assert_null(atomic_load(&table->programs[depth]));
+        assert_int_equal(match_patterns_count(table), 0);
+        size_t free_count = 0;
+        for (pattern_id id = table->ids_free; id != PATTERN_NONE; id = table->records[id].next_free)
+                free_count++;
+        assert_int_equal(free_count, table->ids_fresh);
+}
+
+/* Every text of up to `depth` of these tokens. */
+static size_t make_all(struct text *texts, size_t room, const char *const *tokens, size_t tokens_count, size_t depth)
+{
+        size_t count = 0;
+        for (size_t n = 1, total = tokens_count; n <= depth; n++, total *= tokens_count) {
+                for (size_t code = 0; code < total; code++) {
+                        assert_true(count < room);
+                        struct text *text = &texts[count++];
+                        text->size = 0;
+                        for (size_t i = 0, rest = code; i < n; i++, rest /= tokens_count) {
+                                if (i > 0)
+                                        text_append(text, ".", 1);
+                                const char *token = tokens[rest % tokens_count];
+                                text_append(text, token, strlen(token));
+                        }
+                }
+        }
+        return count;
+}
+
+#define ALL_MAX 800
+static const char *const all_tokens[] = {"a", "b", "*", ">", ""};
+static struct text all[ALL_MAX];
+
+static void check_all_subjects(const struct model *model, size_t all_count)
+{
+        for (size_t i = 0; i < all_count; i += MATCH_BATCH_MAX) {
+                size_t count = all_count - i < MATCH_BATCH_MAX ? all_count - i : MATCH_BATCH_MAX;
+                check_batch(model, &all[i], count);
+        }
+}
+
+static void every_small_pattern_alone_matches_as_the_oracle_says(void **state)
+{
+        (void)state;
+        struct model model;
+        model_init(&model, 16);
+        size_t count = make_all(all, ALL_MAX, all_tokens, array_count(all_tokens), 4);
+        for (size_t i = 0; i < count; i++) {
+                model_add(&model, &all[i], 0);
+                if (model.entries_count == 0)
+                        continue;
+                check_all_subjects(&model, count);
+                model_remove(&model, 0, 0);
+                epoch_quiescent();
+                match_collect(model.table);
+        }
+        check_all_subjects(&model, count);
+        check_empty(model.table);
+        model_fini(&model);
+}
+
+static void all_small_patterns_together_match_as_the_oracle_says(void **state)
+{
+        (void)state;
+        struct model model;
+        model_init(&model, ENTRIES_MAX);
+        size_t count = make_all(all, ALL_MAX, all_tokens, array_count(all_tokens), 4);
+        for (size_t i = 0; i < count; i++)
+                model_add(&model, &all[i], i % MATCH_REACTORS_MAX);
+        assert_int_equal(model.entries_count, 120 + 40);
+        check_all_subjects(&model, count);
+        while (model.entries_count > 0) {
+                size_t index = model.entries_count / 2;
+                model_remove(&model, index, (unsigned)__builtin_ctzll(model.entries[index].reactors));
+                if (model.entries_count % 8 == 0)
+                        check_all_subjects(&model, count);
+        }
+        check_empty(model.table);
+        model_fini(&model);
+}
+
+static void text_of_tokens(struct text *text, size_t tokens_count, const char *token, const char *last)
+{
+        text->size = 0;
+        for (size_t i = 0; i < tokens_count; i++) {
+                if (i > 0)
+                        text_append(text, ".", 1);
+                const char *next = i + 1 < tokens_count ? token : last;
+                text_append(text, next, strlen(next));
+        }
+}
+
+static void the_limits_of_depth_and_length_are_where_the_oracle_has_them(void **state)
+{
+        (void)state;
+        struct model model;
+        struct text subjects[MATCH_BATCH_MAX] = {{.size = 0}};
+        model_init(&model, 64);
+        for (size_t depth = 31; depth <= 33; depth++) {
+                struct text text;
+                static const char *const tokens[] = {"a", "*"}, *const lasts[] = {"a", "*", ">"};
+                for (size_t i = 0; i < array_count(tokens); i++)
+                        for (size_t j = 0; j < array_count(lasts); j++) {
+                                text_of_tokens(&text, depth, tokens[i], lasts[j]);
+                                model_add(&model, &text, 3);
+                        }
+        }
+        for (size_t size = 1023; size <= 1025; size++) {
+                struct text text = {.size = size};
+                memset(text.bytes, 'x', size);
+                model_add(&model, &text, 4);
+                text.bytes[500] = '.';
+                text.bytes[510] = '.';
+                model_add(&model, &text, 4);
+        }
+        struct text text;
+        text_of_tokens(&text, 1, "", ">");
+        model_add(&model, &text, 5);
+        assert_int_equal(model.entries_count, 6 + 6 + 4 + 1);
+        for (size_t i = 0; i < 4; i++)
+                text_of_tokens(&subjects[i], 30 + i, "a", "a");
+        for (size_t i = 0; i < 3; i++) {
+                subjects[4 + i].size = subjects[7 + i].size = 1023 + i;
+                memset(subjects[4 + i].bytes, 'x', 1023 + i);
+                memset(subjects[7 + i].bytes, 'x', 1023 + i);
+                subjects[7 + i].bytes[500] = subjects[7 + i].bytes[510] = '.';
+        }
+        text_of_tokens(&subjects[10], 32, "a", "");
+        text_of_tokens(&subjects[11], 32, "", "a");
+        text_of_tokens(&subjects[12], 0, "", "");
+        text_of_tokens(&subjects[13], 33, "a", "");
+        check_batch(&model, subjects, 14);
+        while (model.entries_count > 0)
+                model_remove(&model, 0, (unsigned)__builtin_ctzll(model.entries[0].reactors));
+        check_empty(model.table);
+        model_fini(&model);
+}
+
+/* Tokens whose lengths lie around every border of the hash, many with common beginnings and ends. */
+static void append_random_token(struct text *text, struct random *random, bool wildcards)
+{
+        static const char *const short_tokens[] = {"a", "b", "aa", "ab", "ba", "aba", "abab", "a*", ">b", "#"};
+        static const uint8_t sizes[] = {7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 49};
+        uint64_t draw = random_below(random, 100);
+        if (wildcards && draw < 30) {
+                text_append(text, "*", 1);
+        } else if (draw < 90) {
+                const char *token = short_tokens[random_below(random, draw < 75 ? 2 : array_count(short_tokens))];
+                text_append(text, token, strlen(token));
+        } else if (draw < 99) {
+                char token[64];
+                size_t size = sizes[random_below(random, array_count(sizes))];
+                memset(token, 'a', size);
+                if (random_chance(random, 1, 2))
+                        token[random_below(random, size)] = 'b';
+                text_append(text, token, size);
+        }
+        /* Else: an empty token. */
+}
+
+static void make_random(struct text *text, struct random *random, bool pattern)
+{
+        text->size = 0;
+        size_t depth = 1 + random_below(random, random_chance(random, 1, 50) ? 34 : 5);
+        for (size_t i = 0; i < depth && text->size < 1024; i++) {
+                if (i > 0)
+                        text_append(text, ".", 1);
+                if (pattern && i + 1 == depth && random_chance(random, 1, 4))
+                        text_append(text, ">", 1);
+                else
+                        append_random_token(text, random, pattern || random_chance(random, 1, 20));
+        }
+}
+
+static void run_random(uint64_t seed, size_t steps, size_t adds_percent)
+{
+        struct model model;
+        struct random random;
+        static struct text subjects[MATCH_BATCH_MAX];
+        random_init(&random, seed);
+        model_init(&model, ENTRIES_MAX);
+        for (size_t step = 0; step < steps; step++) {
+                uint64_t draw = random_below(&random, 100);
+                if (draw < 60) {
+                        if (random_below(&random, 100) < adds_percent) {
+                                struct text text;
+                                make_random(&text, &random, true);
+                                model_add(&model, &text, (unsigned)random_below(&random, 3));
+                        } else if (model.entries_count > 0) {
+                                model_remove(&model, random_below(&random, model.entries_count),
+                                             (unsigned)random_below(&random, 3));
+                        }
+                } else if (draw < 80) {
+                        size_t count = 1 + random_below(&random, MATCH_BATCH_MAX);
+                        for (size_t i = 0; i < count; i++)
+                                make_random(&subjects[i], &random, false);
+                        check_batch(&model, subjects, count);
+                } else {
+                        epoch_quiescent();
+                        match_collect(model.table);
+                }
+        }
+        while (model.entries_count > 0)
+                model_remove(&model, 0, (unsigned)__builtin_ctzll(model.entries[0].reactors));
+        check_empty(model.table);
+        model_fini(&model);
+}
+
+static void random_adds_and_removes_leave_what_the_oracle_finds(void **state)
+{
+        (void)state;
+        for (uint64_t seed = 1; seed <= 12; seed++)
+                run_random(seed, 1500, seed % 3 == 0 ? 50 : 65);
+}
+
+static void a_table_that_grows_finds_the_same_at_every_step(void **state)
+{
+        (void)state;
+        for (uint64_t seed = 100; seed < 102; seed++)
+                run_random(seed, 6000, 95);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_small_pattern_alone_matches_as_the_oracle_says),
+                cmocka_unit_test(all_small_patterns_together_match_as_the_oracle_says),
+                cmocka_unit_test(the_limits_of_depth_and_length_are_where_the_oracle_has_them),
+                cmocka_unit_test(random_adds_and_removes_leave_what_the_oracle_finds),
+                cmocka_unit_test(a_table_that_grows_finds_the_same_at_every_step),
+        };
+        epoch_register();
+        int failed = cmocka_run_group_tests(tests, NULL, NULL);
+        epoch_unregister();
+        return failed;
+}

@@ -1,0 +1,304 @@
+/* match: what a table promises its writer and its readers; what matches what is left to the oracle. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "matcher/match.h"
+
+#define IDS_MAX 64
+
+static struct match_table *new_table(size_t patterns_max)
+{
+        static const uint8_t secret[16] = "sixteen byte key";
+        struct match_limits limits = {.patterns_max = patterns_max};
+        struct match_table *table;
+        assert_int_equal(match_table_new(&table, &limits, secret), 0);
+        return table;
+}
+
+static pattern_id add(struct match_table *table, const char *pattern, unsigned reactor)
+{
+        pattern_id id = PATTERN_NONE;
+        assert_int_equal(match_add(table, span_of_text(pattern), MATCH_NATS, reactor, &id), 0);
+        return id;
+}
+
+static struct match_set match(const struct match_table *table, const char *subject, pattern_id ids[IDS_MAX])
+{
+        struct match_set set;
+        struct span text = span_of_text(subject);
+        assert_int_equal(match_batch(table, &text, 1, ids, IDS_MAX, &set), 1);
+        return set;
+}
+
+static bool has(const struct match_set *set, pattern_id id)
+{
+        for (size_t i = 0; i < set->ids_count; i++)
+                if (set->ids[i] == id)
+                        return true;
+        return false;
+}
+
+static void turn(struct match_table *table)
+{
+        epoch_quiescent();
+        match_collect(table);
+}
+
+static void an_empty_table_matches_nothing(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(8);
+        pattern_id ids[IDS_MAX];
+        struct match_set set = match(table, "a.b", ids);
+        assert_int_equal(set.ids_count, 0);
+        assert_true(set.reactors == 0);
+        assert_int_equal(match_ids_max(table), 0);
+        assert_int_equal(match_patterns_count(table), 0);
+        match_table_free(table);
+}
+
+static void all_kinds_of_pattern_are_found_at_once(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(8);
+        pattern_id ids[IDS_MAX];
+        pattern_id exact = add(table, "orders.7.paid", 0);
+        pattern_id star = add(table, "orders.*.paid", 1);
+        pattern_id tail = add(table, "orders.>", 2);
+        pattern_id every = add(table, ">", 63);
+        pattern_id other = add(table, "orders.7.sent", 4);
+        struct match_set set = match(table, "orders.7.paid", ids);
+        assert_int_equal(set.ids_count, 4);
+        assert_true(has(&set, exact));
+        assert_true(has(&set, star));
+        assert_true(has(&set, tail));
+        assert_true(has(&set, every));
+        assert_false(has(&set, other));
+        assert_true(set.reactors == ((uint64_t)1 << 63 | 7));
+        match_table_free(table);
+}
+
+static void a_pattern_has_one_id_for_all_reactors_until_the_last_leaves(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(8);
+        pattern_id ids[IDS_MAX];
+        pattern_id id = add(table, "a.*", 1);
+        assert_int_equal(add(table, "a.*", 5), id);
+        assert_int_equal(add(table, "a.*", 5), id);
+        assert_int_equal(match_patterns_count(table), 1);
+        assert_true(match(table, "a.b", ids).reactors == (1 << 1 | 1 << 5));
+        match_remove(table, id, 5);
+        match_remove(table, id, 5);
+        assert_true(match(table, "a.b", ids).reactors == 1 << 1);
+        assert_int_equal(match_find(table, SPAN("a.*"), MATCH_NATS), id);
+        match_remove(table, id, 1);
+        assert_int_equal(match(table, "a.b", ids).ids_count, 0);
+        assert_int_equal(match_find(table, SPAN("a.*"), MATCH_NATS), PATTERN_NONE);
+        assert_int_equal(match_patterns_count(table), 0);
+        match_table_free(table);
+}
+
+static void a_refused_pattern_changes_nothing(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(1);
+        pattern_id id = add(table, "a.b", 0), none = 77;
+        uint64_t version = match_version(table);
+        static const char *const illegal[] = {"", "a..b", ">.a", "a."};
+        for (size_t i = 0; i < array_count(illegal); i++)
+                assert_int_equal(match_add(table, span_of_text(illegal[i]), MATCH_NATS, 0, &none), -EINVAL);
+        static const char deep[] = "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.>";
+        assert_int_equal(match_add(table, span_of_text(deep), MATCH_NATS, 0, &none), -E2BIG);
+        assert_int_equal(match_add(table, SPAN("c.*"), MATCH_NATS, 0, &none), -ENOSPC);
+        assert_int_equal(none, 77);
+        assert_true(match_version(table) == version);
+        assert_int_equal(match_patterns_count(table), 1);
+        assert_int_equal(match_find(table, SPAN("c.*"), MATCH_NATS), PATTERN_NONE);
+        assert_int_equal(match_find(table, SPAN("a..b"), MATCH_NATS), PATTERN_NONE);
+        /* There is room for one more reactor of a pattern that is in. */
+        assert_int_equal(add(table, "a.b", 9), id);
+        match_table_free(table);
+}
+
+static void an_id_comes_again_only_after_a_grace_period(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(2);
+        pattern_id first = add(table, "a", 0);
+        pattern_id second = add(table, "b", 0), none;
+        match_remove(table, first, 0);
+        /* This thread reads too, and has not passed a turn. */
+        match_collect(table);
+        assert_int_equal(match_add(table, SPAN("c"), MATCH_NATS, 0, &none), -ENOSPC);
+        assert_true(span_equal(match_text(table, first), SPAN("a")));
+        turn(table);
+        assert_int_equal(add(table, "c", 0), first);
+        assert_true(span_equal(match_text(table, first), SPAN("c")));
+        assert_true(span_equal(match_text(table, second), SPAN("b")));
+        match_table_free(table);
+}
+
+static void the_version_goes_up_with_every_change_and_no_other_call(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(8);
+        pattern_id ids[IDS_MAX];
+        uint64_t version = match_version(table);
+        pattern_id id = add(table, "a", 0);
+        assert_true(match_version(table) > version);
+        version = match_version(table);
+        add(table, "a", 0);
+        match_find(table, SPAN("a"), MATCH_NATS);
+        match(table, "a", ids);
+        match_remove(table, id, 1);
+        turn(table);
+        assert_true(match_version(table) == version);
+        add(table, "a", 1);
+        assert_true(match_version(table) > version);
+        version = match_version(table);
+        match_remove(table, id, 0);
+        assert_true(match_version(table) > version);
+        version = match_version(table);
+        match_remove(table, id, 1);
+        assert_true(match_version(table) > version);
+        match_table_free(table);
+}
+
+static void a_batch_stops_before_the_subject_whose_ids_do_not_fit(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(8);
+        add(table, "a", 0);
+        add(table, "*", 1);
+        add(table, ">", 2);
+        assert_int_equal(match_ids_max(table), 3);
+        struct span subjects[] = {SPAN("a"), SPAN("b"), SPAN(""), SPAN("a"), SPAN("a.b")};
+        struct match_set sets[array_count(subjects)];
+        /* It stops where there is no room for the next, so never writes behind it. */
+        static const size_t done[] = {0, 0, 0, 1, 1, 3, 3, 3, 4, 5, 5};
+        for (size_t room = 0; room < array_count(done); room++) {
+                pattern_id ids[array_count(done)];
+                for (size_t i = 0; i < array_count(ids); i++)
+                        ids[i] = 99;
+                assert_int_equal(match_batch(table, subjects, array_count(subjects), ids, room, sets), done[room]);
+                static const uint32_t counts[] = {3, 2, 0, 3, 1};
+                for (size_t i = 0; i < done[room]; i++)
+                        assert_int_equal(sets[i].ids_count, counts[i]);
+                for (size_t i = room; i < array_count(ids); i++)
+                        assert_int_equal(ids[i], 99);
+        }
+        match_table_free(table);
+}
+
+/* More shapes than a round of probes holds, in every subject of a full batch. */
+static void a_subject_may_match_hundreds_of_shapes(void **state)
+{
+        (void)state;
+        enum { DEPTH = 9, SHAPES = 1 << DEPTH };
+        struct match_table *table = new_table(SHAPES + 1);
+        for (unsigned stars = 0; stars < SHAPES; stars++) {
+                char pattern[2 * DEPTH + 1];
+                for (size_t i = 0; i < DEPTH; i++) {
+                        pattern[2 * i] = stars >> i & 1 ? '*' : 'a';
+                        pattern[2 * i + 1] = i + 1 < DEPTH ? '.' : '\0';
+                }
+                add(table, pattern, stars % 64);
+        }
+        assert_int_equal(match_ids_max(table), SHAPES);
+        static pattern_id ids[MATCH_BATCH_MAX * SHAPES];
+        struct span subjects[MATCH_BATCH_MAX];
+        struct match_set sets[MATCH_BATCH_MAX];
+        for (size_t i = 0; i < MATCH_BATCH_MAX; i++)
+                subjects[i] = i % 2 == 0 ? SPAN("a.a.a.a.a.a.a.a.a") : SPAN("a.a.b.a.a.a.a.a.a");
+        assert_int_equal(match_batch(table, subjects, MATCH_BATCH_MAX, ids, array_count(ids), sets), MATCH_BATCH_MAX);
+        for (size_t i = 0; i < MATCH_BATCH_MAX; i++) {
+                assert_int_equal(sets[i].ids_count, i % 2 == 0 ? SHAPES : SHAPES / 2);
+                assert_true(sets[i].ids == (i == 0 ? ids : sets[i - 1].ids + sets[i - 1].ids_count));
+        }
+        match_table_free(table);
+}
+
+static void growth_is_invisible_and_everything_can_go_again(void **state)
+{
+        (void)state;
+        enum { PATTERNS = 20000 };
+        struct match_table *table = new_table(PATTERNS);
+        static pattern_id known[PATTERNS];
+        pattern_id ids[IDS_MAX];
+        char text[32];
+        for (int round = 0; round < 2; round++) {
+                for (unsigned i = 0; i < PATTERNS; i++) {
+                        snprintf(text, sizeof text, "a.%u.%s", i, i % 10 == 0 ? "*" : "b");
+                        known[i] = add(table, text, 0);
+                        turn(table);
+                        /* The newest, and one from any time before. */
+                        for (unsigned j = i, tries = 0; tries < 2; j = i * 7919u % (i + 1), tries++) {
+                                snprintf(text, sizeof text, "a.%u.b", j);
+                                struct match_set set = match(table, text, ids);
+                                assert_int_equal(set.ids_count, 1);
+                                assert_int_equal(set.ids[0], known[j]);
+                        }
+                }
+                assert_int_equal(match_patterns_count(table), PATTERNS);
+                assert_int_equal(match_ids_max(table), 2);
+                for (unsigned i = 0; i < PATTERNS; i++) {
+                        match_remove(table, known[i], 0);
+                        turn(table);
+                        snprintf(text, sizeof text, "a.%u.b", i);
+                        assert_int_equal(match(table, text, ids).ids_count, 0);
+                }
+                assert_int_equal(match_patterns_count(table), 0);
+        }
+        match_table_free(table);
+}
+
+static void a_table_is_freed_with_patterns_in_it_and_waiting_to_go(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(1000);
+        char text[32];
+        for (unsigned i = 0; i < 1000; i++) {
+                snprintf(text, sizeof text, "a.%u.>", i);
+                pattern_id id = add(table, text, 0);
+                if (i % 3 == 0)
+                        match_remove(table, id, 0);
+        }
+        match_table_free(table);
+        match_table_free(NULL);
+}
+
+static void address_space_for_the_most_patterns_costs_no_memory(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table((size_t)1 << 31);
+        pattern_id id = add(table, "a", 0);
+        assert_int_equal(match_find(table, SPAN("a"), MATCH_NATS), id);
+        match_table_free(table);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(an_empty_table_matches_nothing),
+                cmocka_unit_test(all_kinds_of_pattern_are_found_at_once),
+                cmocka_unit_test(a_pattern_has_one_id_for_all_reactors_until_the_last_leaves),
+                cmocka_unit_test(a_refused_pattern_changes_nothing),
+                cmocka_unit_test(an_id_comes_again_only_after_a_grace_period),
+                cmocka_unit_test(the_version_goes_up_with_every_change_and_no_other_call),
+                cmocka_unit_test(a_batch_stops_before_the_subject_whose_ids_do_not_fit),
+                cmocka_unit_test(a_subject_may_match_hundreds_of_shapes),
+                cmocka_unit_test(growth_is_invisible_and_everything_can_go_again),
+                cmocka_unit_test(a_table_is_freed_with_patterns_in_it_and_waiting_to_go),
+                cmocka_unit_test(address_space_for_the_most_patterns_costs_no_memory),
+        };
+        epoch_register();
+        int failed = cmocka_run_group_tests(tests, NULL, NULL);
+        epoch_unregister();
+        return failed;
+}

@@ -1,0 +1,153 @@
+/* pattern: the table of corner cases in matcher/pattern.h, row by row. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "matcher/program.h"
+
+static struct subject_secrets secrets;
+
+static int make_secrets(void **state)
+{
+        (void)state;
+        static const uint8_t secret[16] = "sixteen byte key";
+        subject_secrets_init(&secrets, secret);
+        return 0;
+}
+
+static void a_nats_pattern_has_the_shape_its_text_says(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *text;
+                struct shape shape;
+        } rows[] = {
+                {"a", {.stars = 0, .tokens_count = 1, .tail = false}},
+                {"a.b", {.stars = 0, .tokens_count = 2, .tail = false}},
+                {"*", {.stars = 1, .tokens_count = 1, .tail = false}},
+                {"a.*.c", {.stars = 2, .tokens_count = 3, .tail = false}},
+                {"*.*", {.stars = 3, .tokens_count = 2, .tail = false}},
+                {">", {.stars = 0, .tokens_count = 0, .tail = true}},
+                {"a.>", {.stars = 0, .tokens_count = 1, .tail = true}},
+                {"*.>", {.stars = 1, .tokens_count = 1, .tail = true}},
+                {"a*", {.stars = 0, .tokens_count = 1, .tail = false}},
+                {"*a.b>c.>d", {.stars = 0, .tokens_count = 3, .tail = false}},
+                {"**.>>", {.stars = 0, .tokens_count = 2, .tail = false}},
+                {"a.#", {.stars = 0, .tokens_count = 2, .tail = false}},
+        };
+        for (size_t i = 0; i < array_count(rows); i++) {
+                struct shape shape;
+                assert_int_equal(pattern_parse(&shape, span_of_text(rows[i].text), MATCH_NATS), 0);
+                assert_true(shape_equal(shape, rows[i].shape));
+        }
+}
+
+static void a_pattern_with_an_empty_token_or_a_tail_that_is_not_last_is_illegal(void **state)
+{
+        (void)state;
+        static const char *const texts[] = {"",   ".",  "..", "a.",  ".a",  "a..b",  "*.",
+                                            ".*", ".>", ">.", ">.a", ">.>", "a.>.b", "a.>.*"};
+        struct shape shape;
+        for (size_t i = 0; i < array_count(texts); i++)
+                assert_int_equal(pattern_parse(&shape, span_of_text(texts[i]), MATCH_NATS), -EINVAL);
+        assert_int_equal(pattern_parse(&shape, SPAN_NONE, MATCH_NATS), -EINVAL);
+}
+
+static void a_pattern_beyond_the_limits_is_too_big_whatever_else_is_wrong(void **state)
+{
+        (void)state;
+        uint8_t bytes[MATCH_SUBJECT_BYTES_MAX + 1];
+        struct shape shape;
+        memset(bytes, 'a', sizeof bytes);
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, MATCH_SUBJECT_BYTES_MAX), MATCH_NATS), 0);
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, MATCH_SUBJECT_BYTES_MAX + 1), MATCH_NATS), -E2BIG);
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = i % 2 == 0 ? '*' : '.';
+        size_t size = 2 * MATCH_TOKENS_MAX - 1;
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, size), MATCH_NATS), 0);
+        assert_int_equal(shape.tokens_count, MATCH_TOKENS_MAX);
+        assert_int_equal(shape.stars, UINT32_MAX);
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, size + 1), MATCH_NATS), -E2BIG);
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, size + 2), MATCH_NATS), -E2BIG);
+        bytes[size - 1] = '>';
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, size), MATCH_NATS), 0);
+        assert_int_equal(shape.tokens_count, MATCH_TOKENS_MAX - 1);
+        memset(bytes, '.', sizeof bytes);
+        assert_int_equal(pattern_parse(&shape, span_of(bytes, sizeof bytes), MATCH_NATS), -E2BIG);
+}
+
+static bool same_key(const char *pattern, const char *text)
+{
+        struct shape shape;
+        struct subject subject;
+        struct span span = span_of_text(pattern);
+        assert_int_equal(pattern_parse(&shape, span, MATCH_NATS), 0);
+        assert_true(subject_read(&subject, &secrets, span_of_text(text)));
+        assert_true(subject.tokens_count >= shape.tokens_count);
+        struct subject_key salt = subject_salt(&secrets, shape_code(shape));
+        return subject_key_equal(pattern_key(&secrets, span, shape), pattern_key_of_subject(&subject, shape, salt));
+}
+
+static void a_pattern_is_filed_under_the_key_that_its_subjects_ask_for(void **state)
+{
+        (void)state;
+        assert_true(same_key("a.b.c", "a.b.c"));
+        assert_true(same_key("a.*.c", "a.x.c"));
+        assert_true(same_key("*.*.c", "y.x.c"));
+        assert_true(same_key("*.*.*", "y.x.c"));
+        assert_true(same_key(">", "y.x.c"));
+        assert_true(same_key("y.>", "y.x.c"));
+        assert_true(same_key("*.x.>", "y.x.c"));
+        assert_false(same_key("a.b.c", "a.b.d"));
+        assert_false(same_key("a.b.c", "a.c.b"));
+        assert_false(same_key("a.*.c", "c.x.a"));
+        assert_false(same_key("*.x.>", "x.y.c"));
+}
+
+static void a_single_pattern_is_matched_by_text_with_the_same_corners(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *pattern, *subject;
+                bool matches;
+        } rows[] = {
+                {"a.b", "a.b", true},     {"a.b", "a.b.c", false},  {"a.b", "a", false},      {"a.b", "A.b", false},
+                {"*", "a", true},         {"*", "a.b", false},      {"*", "", false},         {"a.*.c", "a.x.c", true},
+                {"a.*.c", "a.c", false},  {"a.*.c", "a..c", false}, {">", "a", true},         {">", "a.b.c", true},
+                {">", "", false},         {">", "a..b", false},     {">", "a.", false},       {"a.>", "a", false},
+                {"a.>", "a.x", true},     {"a.>", "a.x.y", true},   {"a.>", "b.x", false},    {"*.>", "a", false},
+                {"*.>", "a.b", true},     {"a.>", "a.", false},     {"a*", "a*", true},       {"a*", "ab", false},
+                {"foo.*", "foo.*", true}, {"foo.>", "foo.*", true}, {"foo.>", "foo.>", true},
+        };
+        for (size_t i = 0; i < array_count(rows); i++) {
+                struct shape shape;
+                struct span pattern = span_of_text(rows[i].pattern);
+                assert_int_equal(pattern_parse(&shape, pattern, MATCH_NATS), 0);
+                assert_int_equal(pattern_matches(pattern, shape, span_of_text(rows[i].subject)), rows[i].matches);
+        }
+}
+
+static void a_shape_is_looked_for_at_the_depths_it_can_match(void **state)
+{
+        (void)state;
+        assert_true(shape_depths((struct shape){.tokens_count = 1}) == 1 << 1);
+        assert_true(shape_depths((struct shape){.tokens_count = 32}) == (uint64_t)1 << 32);
+        assert_true(shape_depths((struct shape){.tokens_count = 0, .tail = true}) == 0x1fffffffe);
+        assert_true(shape_depths((struct shape){.tokens_count = 31, .tail = true}) == (uint64_t)1 << 32);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_nats_pattern_has_the_shape_its_text_says),
+                cmocka_unit_test(a_pattern_with_an_empty_token_or_a_tail_that_is_not_last_is_illegal),
+                cmocka_unit_test(a_pattern_beyond_the_limits_is_too_big_whatever_else_is_wrong),
+                cmocka_unit_test(a_pattern_is_filed_under_the_key_that_its_subjects_ask_for),
+                cmocka_unit_test(a_single_pattern_is_matched_by_text_with_the_same_corners),
+                cmocka_unit_test(a_shape_is_looked_for_at_the_depths_it_can_match),
+        };
+        return cmocka_run_group_tests(tests, make_secrets, NULL);
+}
