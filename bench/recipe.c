@@ -1,0 +1,241 @@
+/* recipe: see recipe.h. The options are rows; defaults that depend on the mode are filled in at the end. */
+#include "bench/recipe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+
+const char *const mode_names[MODES_COUNT] = {
+        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle",
+};
+
+static const char *const mode_help[MODES_COUNT] = {
+        "closed loop: publish as fast as the slowest subscriber allows (--window)",
+        "fan over 100 subjects to 1000 subscribers with patterns; each event reaches 10",
+        "open loop: events leave at --rate; time from the intended moment to the reader",
+        "publish only, flat out",
+        "subscribe only; count and check what comes",
+        "request and reply over two connections, --count round trips",
+        "SUB, PUB and UNSUB in one segment, --count times; each event must come back",
+        "open --subscribers connections with one subscription each and hold them",
+};
+
+enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT };
+
+struct row {
+        const char *name;
+        enum kind kind;
+        size_t offset;
+        uint64_t min, max;
+        const char *help;
+};
+
+#define AT(field) offsetof(struct recipe, field)
+
+static const struct row rows[] = {
+        {"url", KIND_TEXT, AT(url), 0, 0, "whom to load; also as the second word  [nats://127.0.0.1:4222]"},
+        {"publishers", KIND_COUNT, AT(publishers), 1, PUBLISHERS_MAX, "connections that publish  [1]"},
+        {"subscribers", KIND_COUNT, AT(subscribers), 1, 1000000, "connections that subscribe  [100]"},
+        {"subjects", KIND_COUNT, AT(subjects), 1, SUBJECTS_MAX, "subjects, published in turn  [1; wildcard: 100]"},
+        {"wildcard", KIND_BOOL, AT(wildcard), 0, 0, "subscribe by patterns"},
+        {"size", KIND_COUNT, AT(payload_bytes), STAMP_BYTES, 1 << 20, "payload bytes  [128]"},
+        {"window", KIND_COUNT, AT(window), 1, 1 << 24,
+         "events a subscriber may be behind  [1024; from 1000 subscribers on 500, from 10000 on 64]"},
+        {"rate", KIND_COUNT, AT(rate), 1, 100000000, "events a second for latency  [1000]"},
+        {"count", KIND_COUNT, AT(count), 1, 1000000000, "loops  [pingpong 100000, subpub 1000000]"},
+        {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400, "how long to measure  [3]"},
+        {"warmup", KIND_SECONDS, AT(warmup_ns), 0, 3600, "load before that  [1]"},
+        {"settle", KIND_MS, AT(settle_ns), 0, 60000, "ms of rest between subscribing and loading  [300]"},
+        {"cpu", KIND_SIGNED, AT(cpu), 0, 1023, "core the generator stays on  [any]"},
+        {"spin", KIND_BOOL, AT(spin), 0, 0, "never sleep  [latency and pingpong: yes; else no]"},
+        {"verify", KIND_BOOL, AT(verify), 0, 0, "put an XXH3 over each payload and check it"},
+        {"server-pid", KIND_SIGNED, AT(server_pid), 1, 4194304, "whose CPU time and memory to report"},
+        {"stall-count", KIND_COUNT, AT(stall_count), 0, 1000000, "subscribers that stop reading now and then  [0]"},
+        {"stall-ms", KIND_COUNT, AT(stall_ms), 0, 3600000, "for how long on average; 0: for the whole run  [1000]"},
+        {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
+        {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
+};
+
+void recipe_print_help(FILE *out)
+{
+        fprintf(out, "usage: spate bench MODE [ADDRESS] [OPTIONS]\n\nmodes\n");
+        for (size_t i = 0; i < MODES_COUNT; i++)
+                fprintf(out, "  %-10s %s\n", mode_names[i], mode_help[i]);
+        fprintf(out,
+                "\naddresses\n  nats://HOST:PORT  unix:PATH (NATS)  redis://HOST:PORT  redis+unix:PATH\n\noptions\n");
+        for (size_t i = 0; i < array_count(rows); i++)
+                fprintf(out, "  --%-12s %s\n", rows[i].name, rows[i].help);
+        fprintf(out, "\nends by itself; exit code 0: all well, 1: events lost, doubled, late or damaged, or cut off,\n"
+                     "2: wrong usage, 69: nobody answers there\n");
+}
+
+static int number_parse(const char *text, double *value)
+{
+        char *end;
+        errno = 0;
+        *value = strtod(text, &end);
+        if (errno != 0 || end == text)
+                return -EINVAL;
+        if (end[0] == 'k')
+                *value *= 1e3;
+        else if (end[0] == 'M')
+                *value *= 1e6;
+        else if (end[0] == '\0')
+                return 0;
+        return end[1] == '\0' ? 0 : -EINVAL;
+}
+
+static int row_set(struct recipe *recipe, const struct row *row, char *text, char *error)
+{
+        void *field = (char *)recipe + row->offset;
+        double value;
+        if (row->kind == KIND_TEXT) {
+                *(char **)field = text;
+                return 0;
+        }
+        if (number_parse(text, &value) != 0) {
+                snprintf(error, RECIPE_ERROR_BYTES, "--%s: '%s' is not a number", row->name, text);
+                return -EINVAL;
+        }
+        if (value < (double)row->min || value > (double)row->max) {
+                snprintf(error, RECIPE_ERROR_BYTES, "--%s: %s is not between %llu and %llu", row->name, text,
+                         (unsigned long long)row->min, (unsigned long long)row->max);
+                return -EINVAL;
+        }
+        if (row->kind == KIND_SECONDS)
+                *(uint64_t *)field = (uint64_t)(value * 1e9);
+        else if (row->kind == KIND_MS)
+                *(uint64_t *)field = (uint64_t)(value * 1e6);
+        else if (row->kind == KIND_SIGNED)
+                *(int64_t *)field = (int64_t)value;
+        else
+                *(uint64_t *)field = (uint64_t)value;
+        return 0;
+}
+
+static const struct row *row_find(const char *name, size_t size)
+{
+        for (size_t i = 0; i < array_count(rows); i++)
+                if (strlen(rows[i].name) == size && strncmp(rows[i].name, name, size) == 0)
+                        return &rows[i];
+        return NULL;
+}
+
+static int option_parse(struct recipe *recipe, int argc, char **argv, int *at, char *error)
+{
+        const char *name = argv[*at] + 2;
+        size_t size = strcspn(name, "=");
+        const struct row *row = row_find(name, size);
+        if (row == NULL && strncmp(name, "no-", 3) == 0) {
+                row = row_find(name + 3, strlen(name + 3));
+                if (row != NULL && row->kind == KIND_BOOL) {
+                        *(bool *)((char *)recipe + row->offset) = false;
+                        return 0;
+                }
+                row = NULL;
+        }
+        if (row == NULL) {
+                snprintf(error, RECIPE_ERROR_BYTES, "there is no option --%.*s; see --help", (int)size, name);
+                return -EINVAL;
+        }
+        if (row->kind == KIND_BOOL) {
+                *(bool *)((char *)recipe + row->offset) = true;
+                return 0;
+        }
+        if (name[size] == '=')
+                return row_set(recipe, row, argv[*at] + 2 + size + 1, error);
+        if (*at + 1 >= argc) {
+                snprintf(error, RECIPE_ERROR_BYTES, "--%s: its value is missing", row->name);
+                return -EINVAL;
+        }
+        *at += 1;
+        return row_set(recipe, row, argv[*at], error);
+}
+
+static int mode_parse(struct recipe *recipe, const char *word, char *error)
+{
+        for (size_t i = 0; i < MODES_COUNT; i++) {
+                if (strcmp(word, mode_names[i]) == 0) {
+                        recipe->mode = (enum mode)i;
+                        return 0;
+                }
+        }
+        snprintf(error, RECIPE_ERROR_BYTES, "there is no mode '%s'; see --help", word);
+        return -EINVAL;
+}
+
+static uint64_t window_default(uint64_t subscribers)
+{
+        if (subscribers >= 10000)
+                return 64;
+        return subscribers >= 1000 ? 500 : 1024;
+}
+
+static int refuse(char *error, const char *why)
+{
+        snprintf(error, RECIPE_ERROR_BYTES, "%s", why);
+        return -EINVAL;
+}
+
+static int recipe_check(struct recipe *recipe, char *error)
+{
+        if (recipe->window == WINDOW_AUTO)
+                recipe->window = recipe->mode == MODE_WILDCARD ? 1024 : window_default(recipe->subscribers);
+        if (recipe->verify && recipe->payload_bytes < STAMP_BYTES + CHECK_BYTES)
+                return refuse(error, "--verify needs a --size of 24 at least");
+        if (recipe->subscribers % recipe->subjects != 0)
+                return refuse(error,
+                              "--subscribers must be a multiple of --subjects, so that each event reaches as many");
+        if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
+        if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)
+                return refuse(error, "--stall-count must leave at least one subscriber that reads");
+        if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_LATENCY)
+                return refuse(error, "--stall-count is for fan and latency");
+        return 0;
+}
+
+int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES])
+{
+        static char url_default[] = "nats://127.0.0.1:4222";
+        *recipe = (struct recipe){
+                .url = url_default,
+                .publishers = 1,
+                .subscribers = 100,
+                .subjects = 1,
+                .payload_bytes = 128,
+                .rate = 1000,
+                .run_ns = 3 * NS_PER_S,
+                .warmup_ns = NS_PER_S,
+                .settle_ns = 300 * NS_PER_MS,
+                .cpu = -1,
+                .stall_ms = 1000,
+                .read_bytes = 256 * 1024,
+        };
+        if (argc < 2)
+                return refuse(error, "which mode? see --help");
+        for (int i = 1; i < argc; i++)
+                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+                        return 1;
+        int failure = mode_parse(recipe, argv[1], error);
+        if (failure != 0)
+                return failure;
+        recipe->spin = recipe->mode == MODE_LATENCY || recipe->mode == MODE_PINGPONG;
+        recipe->count = recipe->mode == MODE_SUBPUB ? 1000000 : 100000;
+        if (recipe->mode == MODE_WILDCARD) {
+                recipe->subjects = 100;
+                recipe->subscribers = 1000;
+                recipe->wildcard = true;
+        }
+        for (int i = 2; i < argc; i++) {
+                if (strncmp(argv[i], "--", 2) == 0)
+                        failure = option_parse(recipe, argc, argv, &i, error);
+                else
+                        recipe->url = argv[i];
+                if (failure != 0)
+                        return failure;
+        }
+        failure = target_parse(&recipe->target, recipe->url, error);
+        return failure != 0 ? failure : recipe_check(recipe, error);
+}

@@ -1,0 +1,49 @@
+/* recipe: what one run of the generator does, as it was asked for on the command line. */
+#ifndef SPATE_BENCH_RECIPE_H
+#define SPATE_BENCH_RECIPE_H
+
+#include <stdio.h>
+
+#include "bench/target.h"
+
+enum mode { MODE_FAN, MODE_WILDCARD, MODE_LATENCY, MODE_PUB, MODE_SUB, MODE_PINGPONG, MODE_SUBPUB, MODE_IDLE };
+
+#define MODES_COUNT 8
+#define PUBLISHERS_MAX 1024
+#define SUBJECTS_MAX 10000
+#define WINDOW_AUTO 0
+
+struct recipe {
+        enum mode mode;
+        struct target target;
+        char *url;
+        uint64_t publishers;
+        uint64_t subscribers;
+        uint64_t subjects;
+        bool wildcard; /* subscribe by pattern, one that matches exactly one of the subjects */
+        uint64_t payload_bytes;
+        uint64_t window; /* events a subject may be ahead of its slowest subscriber */
+        uint64_t rate;   /* events a second, all publishers together */
+        uint64_t count;  /* loops of pingpong and subpub */
+        uint64_t run_ns;
+        uint64_t warmup_ns;
+        uint64_t settle_ns;
+        int64_t cpu; /* -1: wherever the kernel likes */
+        bool spin;
+        bool verify;
+        int64_t server_pid; /* 0: unknown */
+        uint64_t stall_count;
+        uint64_t stall_ms; /* 0: for the whole run */
+        uint64_t read_bytes;
+        bool json;
+};
+
+extern const char *const mode_names[MODES_COUNT];
+
+#define RECIPE_ERROR_BYTES 768
+
+/* Reads argv[1..]: a mode, an address, options. 0; 1 when help was asked for; -EINVAL with one line in `error`. */
+int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES]);
+void recipe_print_help(FILE *out);
+
+#endif
