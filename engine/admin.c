@@ -1,0 +1,166 @@
+/* admin: HTTP/1.1 for the operator. llhttp parses (it is strict about framing); what is asked for is three fixed paths.
+ * See the header. */
+#include "engine/admin.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/reactor.h"
+#include "io/wire/http.h"
+
+#define REQUEST_BYTES_MAX 8192
+
+static void admin_answer(struct reactor *reactor, struct admin *admin, const struct http_request *request, int status,
+                         const char *type, struct span body)
+{
+        char head[256];
+        const char *reason = status == 200   ? "OK"
+                             : status == 404 ? "Not Found"
+                             : status == 405 ? "Method Not Allowed"
+                             : status == 503 ? "Service Unavailable"
+                             : status == 500 ? "Internal Server Error"
+                                             : "Bad Request";
+        int size = snprintf(
+                head, sizeof head,
+                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s%s\r\n",
+                status, reason, type, body.size, status == 405 ? "Allow: GET, HEAD\r\n" : "",
+                request != NULL && request->keep_alive ? "" : "Connection: close\r\n");
+        lane_append(&reactor->lanes, &admin->peer.lane, span_of(head, (size_t)size));
+        bool has_body = request == NULL || !request->is_head;
+        for (size_t sent = 0; has_body && sent < body.size;) {
+                size_t part =
+                        body.size - sent < STREAM_CHUNK_BYTES_SHARED ? body.size - sent : STREAM_CHUNK_BYTES_SHARED;
+                lane_append(&reactor->lanes, &admin->peer.lane, span_of(body.bytes + sent, part));
+                sent += part;
+        }
+        if (request == NULL || !request->keep_alive)
+                peer_finish(reactor, &admin->peer, status == 400 ? COUNT_CLOSED_PROTOCOL : COUNT_CLOSED_DONE);
+}
+
+static void admin_metrics(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        const struct counters *all[] = {&reactor->counters};
+        const struct io_traits *traits = io_traits(reactor->io);
+        char info[512];
+        reactor_sample(reactor);
+        int info_size =
+                snprintf(info, sizeof info,
+                         "# HELP spate_build_info What is running\n# TYPE spate_build_info "
+                         "gauge\nspate_build_info{version=\"%s\"} 1\n"
+                         "# HELP spate_backend_info Who moves the bytes, and why\n# TYPE spate_backend_info gauge\n"
+                         "spate_backend_info{backend=\"%s\",reason=\"%s\"} 1\n",
+                         SPATE_VERSION, traits->name, traits->reason);
+        size_t size = counters_write_prometheus(NULL, 0, "spate", counter_rows, COUNTERS_COUNT, all, 1);
+        char *text = malloc(size + (size_t)info_size + 1);
+        if (text == NULL) {
+                admin_answer(reactor, admin, request, 500, "text/plain", SPAN("out of memory\n"));
+                return;
+        }
+        memcpy(text, info, (size_t)info_size);
+        counters_write_prometheus(text + info_size, size + 1, "spate", counter_rows, COUNTERS_COUNT, all, 1);
+        admin_answer(reactor, admin, request, 200, "text/plain; version=0.0.4; charset=utf-8",
+                     span_of(text, size + (size_t)info_size));
+        free(text);
+}
+
+static json_t *admin_status_io(const struct reactor *reactor)
+{
+        const struct io_traits *traits = io_traits(reactor->io);
+        size_t features_count;
+        const struct io_feature *features = io_features(reactor->io, &features_count);
+        json_t *rows = json_array();
+        for (size_t i = 0; i < features_count; i++)
+                json_array_append_new(rows, json_pack("{s:s,s:s,s:b,s:s}", "name", features[i].name, "kernel",
+                                                      features[i].kernel, "present", features[i].present, "fallback",
+                                                      features[i].fallback));
+        return json_pack("{s:s,s:s,s:o}", "name", traits->name, "reason", traits->reason, "features", rows);
+}
+
+static void admin_status(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        reactor_sample(reactor);
+        json_t *counters = json_object();
+        for (size_t i = 0; i < COUNTERS_COUNT; i++) {
+                char name[128];
+                snprintf(name, sizeof name, "%s%s%s%s", counter_rows[i].name, counter_rows[i].labels[0] ? "{" : "",
+                         counter_rows[i].labels, counter_rows[i].labels[0] ? "}" : "");
+                json_object_set_new(counters, name, json_integer((json_int_t)counter_read(&reactor->counters, i)));
+        }
+        json_t *status =
+                json_pack("{s:s,s:s,s:f,s:b,s:o,s:o}", "version", SPATE_VERSION, "server_id", reactor->server_id,
+                          "uptime_seconds", (double)(io_now_ns(reactor->io) - reactor->started_ns) / 1e9, "draining",
+                          reactor->is_stopping, "backend", admin_status_io(reactor), "counters", counters);
+        char *text = status == NULL ? NULL : json_dumps(status, JSON_INDENT(2));
+        json_decref(status);
+        if (text == NULL)
+                admin_answer(reactor, admin, request, 500, "text/plain", SPAN("out of memory\n"));
+        else
+                admin_answer(reactor, admin, request, 200, "application/json", span_of_text(text));
+        free(text);
+}
+
+static void admin_request(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        if (!request->is_get && !request->is_head)
+                admin_answer(reactor, admin, request, 405, "text/plain", SPAN("only GET and HEAD here\n"));
+        else if (span_equal(request->path, SPAN("/metrics")))
+                admin_metrics(reactor, admin, request);
+        else if (span_equal(request->path, SPAN("/healthz")) && reactor->is_stopping)
+                admin_answer(reactor, admin, request, 503, "text/plain", SPAN("draining\n"));
+        else if (span_equal(request->path, SPAN("/healthz")))
+                admin_answer(reactor, admin, request, 200, "text/plain", SPAN("ok\n"));
+        else if (span_equal(request->path, SPAN("/status")))
+                admin_status(reactor, admin, request);
+        else
+                admin_answer(reactor, admin, request, 404, "text/plain", SPAN("try /metrics, /healthz or /status\n"));
+}
+
+static size_t admin_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)
+{
+        struct admin *admin = container_of(peer, struct admin, peer);
+        size_t taken = 0;
+        *needed = 0;
+        while (taken < in.size && peer->state == PEER_OPEN) {
+                struct http_request request;
+                ssize_t size = http_decode_request(span_skip(in, taken), REQUEST_BYTES_MAX, &request);
+                if (size < 0)
+                        admin_answer(reactor, admin, NULL, 400, "text/plain",
+                                     SPAN("not an HTTP request that this address takes\n"));
+                if (size <= 0)
+                        break;
+                taken += (size_t)size;
+                admin_request(reactor, admin, &request);
+                if (one)
+                        break;
+        }
+        if (taken > 0 && peer->state == PEER_OPEN)
+                timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + 60 * NS_PER_S);
+        return taken;
+}
+
+static void admin_opened(struct reactor *reactor, struct peer *peer)
+{
+        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + reactor->settings.handshake_ns);
+}
+
+static void admin_ticked(struct reactor *reactor, struct peer *peer)
+{
+        peer_close(reactor, peer, COUNT_CLOSED_HANDSHAKE);
+}
+
+static void admin_ended(struct reactor *reactor, struct peer *peer)
+{
+        (void)reactor;
+        (void)peer;
+}
+
+const struct peer_protocol admin_protocol = {
+        .name = "admin",
+        .bytes = sizeof(struct admin),
+        .opened = admin_opened,
+        .take = admin_take,
+        .ticked = admin_ticked,
+        .ended = admin_ended,
+};

@@ -1,0 +1,15 @@
+/* admin: the operator's HTTP address: /metrics (Prometheus), /healthz, /status (JSON). A protocol of peers like any
+ * other; the requests are few and small, so answers are made on the heap. GET and HEAD only; keep-alive. Belongs to one
+ * reactor. */
+#ifndef SPATE_ENGINE_ADMIN_H
+#define SPATE_ENGINE_ADMIN_H
+
+#include "engine/peer.h"
+
+struct admin {
+        struct peer peer;
+};
+
+extern const struct peer_protocol admin_protocol;
+
+#endif

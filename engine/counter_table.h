@@ -1,0 +1,63 @@
+/* Everything that is counted, one row each: name, labels, help, kind. /metrics, `spate status` and the reference come
+ * from here. */
+#ifndef SPATE_ENGINE_COUNTER_TABLE_H
+#define SPATE_ENGINE_COUNTER_TABLE_H
+
+#include "engine/base/counters.h"
+
+/* clang-format off */
+/*      id                      name                    labels                        help                                                      kind */
+#define COUNTER_TABLE(ROW)                                                                                                                                  \
+        ROW(EVENTS_RECEIVED, "events_received", "protocol=\"nats\"", "Events that publishers sent", COUNTER_TOTAL)                                           \
+        ROW(EVENT_BYTES_RECEIVED, "event_bytes_received", "protocol=\"nats\"", "Payload and header bytes of these events", COUNTER_TOTAL)                    \
+        ROW(EVENTS_UNMATCHED, "events_unmatched", "", "Events that nobody had subscribed to", COUNTER_TOTAL)                                                 \
+        ROW(EVENTS_REFUSED, "events_refused", "", "Events refused for their subject: reserved, too long or too deep", COUNTER_TOTAL)                         \
+        ROW(DELIVERIES_MATCHED, "deliveries_matched", "", "Deliveries owed: one for each event and matching subscriber", COUNTER_TOTAL)                      \
+        ROW(DELIVERIES_DROPPED, "deliveries_dropped", "", "Operations that were appended for a subscriber and not sent to it: it was cut off or left", COUNTER_TOTAL) \
+        ROW(NO_RESPONDERS, "no_responders", "", "Requests answered with 503 because nobody listens", COUNTER_TOTAL)                                          \
+        ROW(COHORT_APPENDS, "cohort_appends", "", "Events encoded into a cohort's stream", COUNTER_TOTAL)                                                    \
+        ROW(PRIVATE_APPENDS, "private_appends", "", "Events encoded for one subscriber alone", COUNTER_TOTAL)                                                \
+        ROW(CONNECTIONS_ACCEPTED, "connections_accepted", "", "Connections accepted", COUNTER_TOTAL)                                                         \
+        ROW(CLOSED_BY_PEER, "connections_closed", "reason=\"peer\"", "Connections closed, by reason", COUNTER_TOTAL)                                         \
+        ROW(CLOSED_BROKEN, "connections_closed", "reason=\"transport_error\"", "Connections closed, by reason", COUNTER_TOTAL)                               \
+        ROW(CLOSED_PROTOCOL, "connections_closed", "reason=\"protocol_error\"", "Connections closed, by reason", COUNTER_TOTAL)                              \
+        ROW(CLOSED_SLOW, "connections_closed", "reason=\"slow_consumer\"", "Connections closed, by reason", COUNTER_TOTAL)                                   \
+        ROW(CLOSED_MEMORY, "connections_closed", "reason=\"memory_shed\"", "Connections closed, by reason", COUNTER_TOTAL)                                   \
+        ROW(CLOSED_STALE, "connections_closed", "reason=\"stale\"", "Connections closed, by reason", COUNTER_TOTAL)                                          \
+        ROW(CLOSED_HANDSHAKE, "connections_closed", "reason=\"handshake_timeout\"", "Connections closed, by reason", COUNTER_TOTAL)                          \
+        ROW(CLOSED_REFUSED, "connections_closed", "reason=\"over_limit\"", "Connections closed, by reason", COUNTER_TOTAL)                                   \
+        ROW(CLOSED_UNAUTHORIZED, "connections_closed", "reason=\"unauthorized\"", "Connections closed, by reason", COUNTER_TOTAL)                            \
+        ROW(CLOSED_DRAINING, "connections_closed", "reason=\"draining\"", "Connections closed, by reason", COUNTER_TOTAL)                                    \
+        ROW(CLOSED_DONE, "connections_closed", "reason=\"done\"", "Connections closed, by reason", COUNTER_TOTAL)                                            \
+        ROW(SUBSCRIPTIONS_REFUSED, "subscriptions_refused", "", "SUBs refused: over the limit or not a legal subject", COUNTER_TOTAL)                        \
+        ROW(TURNS, "turns", "", "Turns of the reactor", COUNTER_TOTAL)                                                                                       \
+        ROW(POLLS, "polls", "", "Calls of the backend's poll", COUNTER_TOTAL)                                                                                \
+        ROW(SYSTEM_CALLS, "system_calls", "", "System calls made to move bytes", COUNTER_TOTAL)                                                              \
+        ROW(SENDS, "sends", "", "Sends handed to the backend", COUNTER_TOTAL)                                                                                \
+        ROW(SENDS_SHORT, "sends_short", "", "Sends of which the network took only a part", COUNTER_TOTAL)                                                    \
+        ROW(BYTES_SENT, "bytes_sent", "", "Bytes the network took", COUNTER_TOTAL)                                                                           \
+        ROW(RECEIVES, "receives", "", "Receives completed", COUNTER_TOTAL)                                                                                   \
+        ROW(BYTES_RECEIVED, "bytes_received", "", "Bytes received", COUNTER_TOTAL)                                                                           \
+        ROW(ACCEPTS_REFUSED, "accepts_refused", "", "Connections closed at once: no slot or no file descriptor", COUNTER_TOTAL)                              \
+        ROW(BUFFERS_SHORT, "receive_buffers_short", "", "Times that no receive buffer was free", COUNTER_TOTAL)                                              \
+        ROW(CONNECTIONS, "connections", "", "Connections open now", COUNTER_GAUGE)                                                                           \
+        ROW(SUBSCRIPTIONS, "subscriptions", "", "Subscriptions now", COUNTER_GAUGE)                                                                          \
+        ROW(PATTERNS, "patterns", "", "Distinct patterns now", COUNTER_GAUGE)                                                                                \
+        ROW(COHORTS, "cohorts", "", "Cohorts now, waiting ones included", COUNTER_GAUGE)                                                                     \
+        ROW(COHORT_MEMBERS, "cohort_members", "", "Connections that share a cohort now", COUNTER_GAUGE)                                                      \
+        ROW(STREAM_BYTES, "stream_memory_bytes", "", "Memory of stream chunks and kept input in use now", COUNTER_GAUGE)                                     \
+        ROW(HEAP_BYTES, "heap_bytes", "", "Bytes allocated on the heap now", COUNTER_GAUGE) \
+        ROW(STREAM_BYTES_MAX, "stream_memory_limit_bytes", "", "Memory set aside for stream chunks and kept input", COUNTER_GAUGE)
+
+/* clang-format on */
+
+enum counter_id {
+#define COUNTER_ID(id, name, labels, help, kind) COUNT_##id,
+        COUNTER_TABLE(COUNTER_ID)
+#undef COUNTER_ID
+                COUNTERS_COUNT
+};
+
+extern const struct counter_row counter_rows[COUNTERS_COUNT];
+
+#endif

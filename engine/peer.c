@@ -1,0 +1,229 @@
+/* peer: from the accept to the last byte. See the header. */
+#include "engine/peer.h"
+
+#include "engine/base/log.h"
+#include "engine/reactor.h"
+
+#define FINISH_NS_MAX NS_PER_S /* how long a connection that is told goodbye may take to hear it */
+
+void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
+                 const struct peer_protocol *protocol)
+{
+        struct peer *peer = pool_take(&reactor->peers);
+        reactor_count(reactor, COUNT_CONNECTIONS_ACCEPTED, 1);
+        if (peer == NULL) {
+                reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
+                io_close(reactor->io, id, false);
+                return;
+        }
+        assert(protocol->bytes <= reactor->peers.object_bytes);
+        memset(peer, 0, protocol->bytes);
+        lane_init(&peer->lane, id);
+        timer_init(&peer->timer);
+        peer->protocol = protocol;
+        peer->listener = listener;
+        peer->opened_ns = io_now_ns(reactor->io);
+        size_t size = address.size < sizeof peer->address ? address.size : sizeof peer->address - 1;
+        memcpy(peer->address, address.bytes, size);
+        assert(reactor->by_index[io_id_index(id)] == NULL);
+        reactor->by_index[io_id_index(id)] = peer;
+        reactor->peers_count++;
+        protocol->opened(reactor, peer);
+}
+
+/* ---- what comes in ---- */
+
+static void peer_drop_kept(struct reactor *reactor, struct peer *peer)
+{
+        if (peer->kept != NULL)
+                buddy_give(&reactor->lanes.memory, peer->kept, peer->kept_block_bytes);
+        peer->kept = NULL;
+        peer->kept_bytes = 0;
+        peer->kept_block_bytes = 0;
+        peer->kept_needed = 0;
+}
+
+/* Keeps `more` behind what is kept. false: there is no memory; the peer has been closed. */
+static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span more)
+{
+        size_t wanted = peer->kept_bytes + more.size;
+        if (wanted < peer->kept_needed)
+                wanted = peer->kept_needed;
+        if (wanted > peer->kept_block_bytes) {
+                size_t block_bytes = 0;
+                uint8_t *block = NULL;
+                if (wanted <= BUDDY_BLOCK_BYTES_MAX)
+                        do
+                                block = buddy_take(&reactor->lanes.memory, wanted, &block_bytes);
+                        while (block == NULL && lanes_shed(&reactor->lanes));
+                if (block == NULL) {
+                        peer_close(reactor, peer, COUNT_CLOSED_MEMORY);
+                        return false;
+                }
+                if (peer->kept != NULL) {
+                        memcpy(block, peer->kept, peer->kept_bytes);
+                        buddy_give(&reactor->lanes.memory, peer->kept, peer->kept_block_bytes);
+                }
+                peer->kept = block;
+                peer->kept_block_bytes = block_bytes;
+        }
+        span_copy(peer->kept + peer->kept_bytes, more);
+        peer->kept_bytes += more.size;
+        return true;
+}
+
+/* Joins the kept start of an operation with what follows in *in, and no more of it than the operation takes. */
+static void peer_join(struct reactor *reactor, struct peer *peer, struct span *in)
+{
+        while (peer->kept_bytes > 0 && in->size > 0 && peer->state == PEER_OPEN) {
+                size_t before = peer->kept_bytes;
+                size_t step = peer->kept_needed > before ? peer->kept_needed - before : BUDDY_BLOCK_BYTES_MIN;
+                if (step > in->size)
+                        step = in->size;
+                if (!peer_keep(reactor, peer, span_of(in->bytes, step)))
+                        return;
+                size_t needed = 0;
+                size_t taken = 0;
+                /* One byte short of the whole, the protocol can already see a wrong end. */
+                if (peer->kept_bytes + 1 >= peer->kept_needed)
+                        taken = peer->protocol->take(reactor, peer, span_of(peer->kept, peer->kept_bytes), true,
+                                                     &needed);
+                else
+                        needed = peer->kept_needed;
+                if (taken == 0) {
+                        peer->kept_needed = needed;
+                        *in = span_skip(*in, step);
+                        continue;
+                }
+                /* The operation was not whole without this step, so its end lies in it. */
+                assert(taken > before || peer->state != PEER_OPEN);
+                *in = span_skip(*in, taken > before ? taken - before : step);
+                peer_drop_kept(reactor, peer);
+        }
+}
+
+void peer_receive(struct reactor *reactor, struct peer *peer, struct span in)
+{
+        if (peer->state != PEER_OPEN)
+                return;
+        peer_join(reactor, peer, &in);
+        if (in.size == 0 || peer->state != PEER_OPEN)
+                return;
+        size_t needed = 0;
+        size_t taken = peer->protocol->take(reactor, peer, in, false, &needed);
+        if (taken < in.size && peer->state == PEER_OPEN) {
+                peer->kept_needed = needed;
+                peer_keep(reactor, peer, span_skip(in, taken));
+        }
+}
+
+/* ---- the end ---- */
+
+static void peer_protocol_ended(struct reactor *reactor, struct peer *peer)
+{
+        if (peer->has_ended)
+                return;
+        peer->has_ended = true;
+        peer->protocol->ended(reactor, peer);
+        peer_drop_kept(reactor, peer);
+}
+
+static void peer_count_reason(struct reactor *reactor, struct peer *peer, enum counter_id reason)
+{
+        if (peer->state == PEER_OPEN)
+                reactor_count(reactor, reason, 1);
+}
+
+void peer_close(struct reactor *reactor, struct peer *peer, enum counter_id reason)
+{
+        if (peer->state == PEER_CLOSING)
+                return;
+        peer_count_reason(reactor, peer, reason);
+        peer->state = PEER_CLOSING;
+        peer->lane.ended = true;
+        timer_cancel(&reactor->wheel, &peer->timer);
+        peer_protocol_ended(reactor, peer);
+        lane_leave(&reactor->lanes, &peer->lane);
+        io_close(reactor->io, peer->lane.id, false);
+}
+
+/* Everything is sent: says so, and gives the peer a moment to read it before the socket goes. A socket that is closed
+ * with unread input in it resets the connection, and the peer may never see our last words. */
+static void peer_shut(struct reactor *reactor, struct peer *peer)
+{
+        assert(peer->state == PEER_FINISHING);
+        if (peer->is_half) {
+                peer_close(reactor, peer, COUNT_CLOSED_DONE);
+                return;
+        }
+        peer->state = PEER_SHUT;
+        peer->lane.ended = true;
+        io_shutdown(reactor->io, peer->lane.id);
+        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + FINISH_NS_MAX);
+}
+
+void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id reason)
+{
+        if (peer->state != PEER_OPEN)
+                return;
+        peer_count_reason(reactor, peer, reason);
+        peer->state = PEER_FINISHING;
+        peer_protocol_ended(reactor, peer);
+        lane_leave(&reactor->lanes, &peer->lane);
+        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + FINISH_NS_MAX);
+        if (lane_is_drained(&peer->lane))
+                peer_shut(reactor, peer);
+}
+
+void peer_released(struct reactor *reactor, struct peer *peer)
+{
+        if (peer->state == PEER_FINISHING && lane_is_drained(&peer->lane))
+                peer_shut(reactor, peer);
+}
+
+void peer_end(struct reactor *reactor, struct peer *peer, int error)
+{
+        peer->is_half = true;
+        if (error != 0)
+                peer_close(reactor, peer, COUNT_CLOSED_BROKEN);
+        else if (peer->state == PEER_OPEN)
+                peer_finish(reactor, peer, COUNT_CLOSED_BY_PEER);
+        else if (peer->state == PEER_SHUT)
+                peer_close(reactor, peer, COUNT_CLOSED_DONE);
+}
+
+void peer_closed(struct reactor *reactor, struct peer *peer)
+{
+        peer->lane.ended = true;
+        peer->state = PEER_CLOSING;
+        timer_cancel(&reactor->wheel, &peer->timer);
+        peer_protocol_ended(reactor, peer);
+        lane_fini(&reactor->lanes, &peer->lane);
+        reactor->by_index[io_id_index(peer->lane.id)] = NULL;
+        reactor->peers_count--;
+        pool_give(&reactor->peers, peer);
+}
+
+void peer_ticked(struct reactor *reactor, struct peer *peer)
+{
+        if (peer->state == PEER_OPEN)
+                peer->protocol->ticked(reactor, peer);
+        else if (peer->state != PEER_CLOSING)
+                peer_close(reactor, peer, COUNT_CLOSED_DONE);
+}
+
+void peers_take_cut(struct reactor *reactor)
+{
+        for (struct lane *lane; (lane = lanes_take_cut(&reactor->lanes)) != NULL;) {
+                struct peer *peer = container_of(lane, struct peer, lane);
+                unsigned suppressed;
+                bool is_slow = lane->cut == LANE_CUT_SLOW;
+                if (log_limit_pass(&reactor->cut_log, io_now_ns(reactor->io), 10, &suppressed))
+                        log_warn("subscriber_cut", "address=%s reason=%s suppressed=%u", peer->address,
+                                 is_slow ? "slow_consumer" : "memory_shed", suppressed);
+                if (peer->state == PEER_OPEN)
+                        peer_finish(reactor, peer, is_slow ? COUNT_CLOSED_SLOW : COUNT_CLOSED_MEMORY);
+                else if (peer->state == PEER_FINISHING && lane_is_drained(lane))
+                        peer_shut(reactor, peer);
+        }
+}

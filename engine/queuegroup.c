@@ -1,0 +1,71 @@
+/* queuegroup: a dense array of members, so that one is picked in constant time. See the header. */
+#include "engine/queuegroup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct queue_group *queue_group_find(struct route *route, struct span name)
+{
+        list_for_each(&route->groups, link)
+        {
+                struct queue_group *group = list_entry(link, struct queue_group, route_link);
+                if (span_equal(span_of(group->name, group->name_bytes), name))
+                        return group;
+        }
+        return NULL;
+}
+
+static struct queue_group *queue_group_new(struct route *route, struct span name)
+{
+        struct queue_group *group = calloc(1, sizeof *group + name.size);
+        if (group == NULL)
+                return NULL;
+        group->name_bytes = (uint16_t)name.size;
+        span_copy(group->name, name);
+        list_push_back(&route->groups, &group->route_link);
+        return group;
+}
+
+static void queue_group_free_if_empty(struct queue_group *group)
+{
+        if (group->members_count > 0)
+                return;
+        list_remove(&group->route_link);
+        free(group->members);
+        free(group);
+}
+
+int queue_group_add(struct route *route, struct span name, struct subscription *subscription)
+{
+        struct queue_group *group = queue_group_find(route, name);
+        assert(name.size <= UINT16_MAX);
+        if (group == NULL)
+                group = queue_group_new(route, name);
+        if (group == NULL)
+                return -ENOMEM;
+        if (group->members_count == group->members_max) {
+                uint32_t members_max = group->members_max == 0 ? 4 : group->members_max * 2;
+                struct subscription **members = realloc(group->members, members_max * sizeof *members);
+                if (members == NULL) {
+                        queue_group_free_if_empty(group);
+                        return -ENOMEM;
+                }
+                group->members = members;
+                group->members_max = members_max;
+        }
+        subscription->group = group;
+        subscription->group_index = group->members_count;
+        group->members[group->members_count++] = subscription;
+        return 0;
+}
+
+void queue_group_remove(struct subscription *subscription)
+{
+        struct queue_group *group = subscription->group;
+        struct subscription *last = group->members[--group->members_count];
+        assert(group->members[subscription->group_index] == subscription || last == subscription);
+        group->members[subscription->group_index] = last;
+        last->group_index = subscription->group_index;
+        subscription->group = NULL;
+        queue_group_free_if_empty(group);
+}

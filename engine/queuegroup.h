@@ -1,0 +1,22 @@
+/* queuegroup: subscribers of one pattern that share its events, each event to one of them. Groups of the same name on
+ * different patterns that match the same event act as one: a single member of all of them is picked, each with the same
+ * chance. Belongs to one reactor. */
+#ifndef SPATE_ENGINE_QUEUEGROUP_H
+#define SPATE_ENGINE_QUEUEGROUP_H
+
+#include "engine/route.h"
+
+struct queue_group {
+        struct list route_link;        /* in route->groups */
+        struct subscription **members; /* dense, any order */
+        uint32_t members_count, members_max;
+        uint16_t name_bytes;
+        uint8_t name[];
+};
+
+/* Adds to the group `name` of the route, which is made when it is the first. 0 or -ENOMEM. */
+int queue_group_add(struct route *route, struct span name, struct subscription *subscription);
+/* The group goes with its last member. */
+void queue_group_remove(struct subscription *subscription);
+
+#endif

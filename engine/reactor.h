@@ -1,0 +1,99 @@
+/* reactor: one core's share of everything: its connections, cohorts, streams, timers, memory. Nothing in here is
+ * touched by another core but the counters (read) and `stop` (see reactor_stop).
+ *
+ * A turn: poll a batch, take it up, while input is full read on, timers, flush. See reactor.c for why in this order. */
+#ifndef SPATE_ENGINE_REACTOR_H
+#define SPATE_ENGINE_REACTOR_H
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/pool.h"
+#include "engine/base/random.h"
+#include "engine/base/timerwheel.h"
+#include "engine/counter_table.h"
+#include "engine/lane.h"
+#include "engine/peer.h"
+#include "engine/admin.h"
+#include "engine/registry.h"
+#include "engine/route.h"
+#include "engine/session.h"
+#include "io/io.h"
+#include "io/wire/nats.h"
+
+#define REACTOR_EVENTS_MAX 4096
+#define REACTOR_LISTENERS_MAX 16
+
+/* What the operator sets; from the options, checked there. */
+struct reactor_settings {
+        struct io_settings io;
+        uint64_t memory_bytes; /* stream chunks and kept input */
+        uint64_t lag_bytes_max;
+        uint64_t stall_ns_max;
+        uint64_t handshake_ns;
+        uint64_t quiet_ns; /* how long a set of subscriptions must not change before it may be shared */
+        uint64_t ping_interval_ns;
+        uint32_t pings_out_max;
+        uint32_t conns_max;
+        uint32_t subscriptions_max; /* per connection; 0: no limit of its own */
+        struct nats_limits nats;
+        uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
+        uint64_t seed;  /* for a simulation: every choice comes from it; 0: from the kernel */
+        bool busy_poll;               /* never sleeps */
+        unsigned number;              /* which reactor */
+};
+
+struct reactor {
+        struct reactor_settings settings;
+        struct io *io;
+        struct lanes lanes;
+        struct routes routes;
+        struct registry registry;
+        struct list crowded; /* sessions to take out of their cohorts, by crowded_link */
+        struct pool peers;
+        struct peer **by_index; /* by io_id_index() */
+        uint32_t by_index_count;
+        uint32_t peers_count;
+        struct timerwheel wheel;
+        struct random random;
+        struct counters counters;
+        struct log_limit cut_log, fault_log;
+        const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];
+        uint16_t listener_ports[REACTOR_LISTENERS_MAX];
+        uint64_t next_client_id;
+        uint64_t started_ns;
+        uint64_t flush_ns; /* what the last flush cost */
+        bool has_sends;    /* the last flush queued some */
+        bool is_stopping;  /* draining: everyone is told, nobody new comes in */
+        char server_id[24];
+        char server_name[64];
+        struct io_event events[REACTOR_EVENTS_MAX];
+};
+
+/* 0 or -errno. Starts the backend; the table is borrowed. The reactor is large: it comes from the heap. `io` may be
+ * NULL, or a backend that is already started (a simulation), which then belongs to the reactor. */
+int reactor_new(struct reactor **reactor, const struct reactor_settings *settings, struct match_table *table,
+                struct io *io);
+/* Closes what is still open and frees all. Accepts NULL. */
+void reactor_free(struct reactor *reactor);
+
+/* 0 or -errno; the bound address goes to `bound`. */
+int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
+                   char bound[IO_ADDRESS_BYTES_MAX]);
+
+/* One turn. Waits at most until `deadline_ns`. Returns how many events the backend had. */
+int reactor_turn(struct reactor *reactor, uint64_t deadline_ns);
+
+/* Orderly end: stops listening, tells every client, sends what is there, closes. The turns that follow do it; it is
+ * over when peers_count is 0. */
+void reactor_drain(struct reactor *reactor);
+
+static inline void reactor_count(struct reactor *reactor, enum counter_id id, uint64_t value)
+{
+        counter_add(&reactor->counters, id, value);
+}
+/* Copies the backend's statistics and the sizes of things into the counters. */
+void reactor_sample(struct reactor *reactor);
+/* Prints the memory plan: count × size — who needs it. */
+void reactor_print_plan(const struct reactor_settings *settings, void *out);
+
+#endif

@@ -1,0 +1,198 @@
+/* registry: cohorts by key. See the header. */
+#include "engine/registry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/reactor.h"
+#include "engine/session.h"
+
+int registry_init(struct registry *registry)
+{
+        *registry = (struct registry){0};
+        list_init(&registry->ended);
+        return map_init(&registry->by_key, 0);
+}
+
+void registry_fini(struct registry *registry)
+{
+        assert(registry->cohorts_count == 0);
+        map_fini(&registry->by_key);
+}
+
+bool registry_can_share(const struct subscription *subscription, struct span subject)
+{
+        return subscription->group == NULL && subscription->max == 0 &&
+               subscription->sid_bytes <= REGISTRY_SID_BYTES_MAX && !span_starts_with(subject, SPAN("_INBOX."));
+}
+
+static bool subscription_is_shareable(const struct reactor *reactor, const struct subscription *subscription)
+{
+        return registry_can_share(subscription, match_text(reactor->routes.table, subscription->route->id));
+}
+
+static void registry_unlink_entries(struct registered_cohort *owner)
+{
+        for (uint32_t i = 0; i < owner->entries_count; i++)
+                if (owner->entries[i].owner != NULL)
+                        list_remove(&owner->entries[i].route_link);
+}
+
+static struct registered_cohort *registry_find(const struct registry *registry, uint64_t key_low, uint64_t key_high)
+{
+        for (struct map_node *node = map_first(&registry->by_key, key_low); node != NULL; node = map_next(node)) {
+                struct registered_cohort *owner = container_of(node, struct registered_cohort, node);
+                if (owner->key_high == key_high)
+                        return owner;
+        }
+        return NULL;
+}
+
+static struct registered_cohort *registry_new(struct reactor *reactor, struct session *session)
+{
+        struct registered_cohort *owner =
+                calloc(1, sizeof *owner + session->shareable_count * sizeof(struct cohort_entry));
+        if (owner == NULL)
+                return NULL;
+        cohort_init(&owner->cohort, session->headers ? WIRE_NATS : WIRE_NATS_PLAIN);
+        owner->key_high = session->key_high;
+        list_init(&owner->ended_link);
+        owner->entries_count = session->shareable_count;
+        map_insert(&reactor->registry.by_key, &owner->node, session->key_low);
+        reactor->registry.cohorts_count++;
+        return owner;
+}
+
+/* The cohort begins to live: its pairs are put into the routes. */
+static void registry_fill_entries(struct reactor *reactor, struct registered_cohort *owner,
+                                  const struct session *session)
+{
+        uint32_t count = 0;
+        list_for_each(&session->subscriptions, link)
+        {
+                struct subscription *subscription = list_entry(link, struct subscription, session_link);
+                if (!subscription_is_shareable(reactor, subscription))
+                        continue;
+                struct cohort_entry *entry = &owner->entries[count++];
+                *entry = (struct cohort_entry){.owner = owner, .sid_bytes = (uint8_t)subscription->sid_bytes};
+                span_copy(entry->sid, subscription_sid(subscription));
+                list_push_back(&subscription->route->cohorts, &entry->route_link);
+        }
+        assert(count == owner->entries_count);
+}
+
+static struct cohort_entry *registry_entry_of(struct registered_cohort *owner, const struct subscription *subscription)
+{
+        list_for_each(&subscription->route->cohorts, link)
+        {
+                struct cohort_entry *entry = list_entry(link, struct cohort_entry, route_link);
+                if (entry->owner == owner &&
+                    span_equal(span_of(entry->sid, entry->sid_bytes), subscription_sid(subscription)))
+                        return entry;
+        }
+        return NULL;
+}
+
+static void registry_join(struct reactor *reactor, struct registered_cohort *owner, struct session *session)
+{
+        list_for_each(&session->subscriptions, link)
+        {
+                struct subscription *subscription = list_entry(link, struct subscription, session_link);
+                if (!subscription_is_shareable(reactor, subscription))
+                        continue;
+                struct cohort_entry *entry = registry_entry_of(owner, subscription);
+                assert(entry != NULL);
+                list_remove(&subscription->route_link);
+                subscription->entry = entry;
+                subscription->delivered -= entry->appended;
+        }
+        session->cohort = owner;
+        lane_join(&reactor->lanes, &session->peer.lane, &owner->cohort);
+        reactor->registry.members_count++;
+}
+
+void registry_enter(struct reactor *reactor, struct session *session)
+{
+        assert(session->cohort == NULL);
+        assert(session->shareable_count >= 1);
+        struct registered_cohort *owner = registry_find(&reactor->registry, session->key_low, session->key_high);
+        if (owner == NULL) {
+                owner = registry_new(reactor, session);
+                if (owner != NULL) {
+                        owner->waiting = session;
+                        session->cohort = owner;
+                }
+                return; /* without memory for a cohort it stays private: slower, not wrong */
+        }
+        if (owner->waiting == NULL && owner->cohort.members_count == 0) {
+                /* Deserted, and some of its bytes are still on their way out: it lives on, for whoever comes next. */
+                list_remove(&owner->ended_link);
+                registry_unlink_entries(owner);
+                owner->waiting = session;
+                session->cohort = owner;
+                return;
+        }
+        if (owner->waiting != NULL) {
+                struct session *first = owner->waiting;
+                owner->waiting = NULL;
+                registry_fill_entries(reactor, owner, first);
+                registry_join(reactor, owner, first);
+        }
+        registry_join(reactor, owner, session);
+}
+
+static void registry_remove(struct reactor *reactor, struct registered_cohort *owner)
+{
+        list_remove(&owner->ended_link);
+        registry_unlink_entries(owner);
+        map_remove(&reactor->registry.by_key, &owner->node);
+        reactor->registry.cohorts_count--;
+        cohort_fini(&owner->cohort);
+        free(owner);
+}
+
+void registry_leave(struct reactor *reactor, struct session *session)
+{
+        struct registered_cohort *owner = session->cohort;
+        if (owner == NULL)
+                return;
+        session->cohort = NULL;
+        if (owner->waiting == session) {
+                owner->waiting = NULL;
+                if (owner->cohort.spans_count == 0 && !list_is_linked(&owner->cohort.dirty_link))
+                        registry_remove(reactor, owner);
+                return;
+        }
+        list_for_each(&session->subscriptions, link)
+        {
+                struct subscription *subscription = list_entry(link, struct subscription, session_link);
+                if (subscription->entry == NULL)
+                        continue;
+                subscription->delivered += subscription->entry->appended;
+                subscription->entry = NULL;
+                list_push_back(&subscription->route->privates, &subscription->route_link);
+        }
+        reactor->registry.members_count--;
+        lane_leave(&reactor->lanes, &session->peer.lane);
+}
+
+void registry_cohort_ended(void *context, struct cohort *cohort)
+{
+        struct reactor *reactor = context;
+        struct registered_cohort *owner = container_of(cohort, struct registered_cohort, cohort);
+        if (!list_is_linked(&owner->ended_link))
+                list_push_back(&reactor->registry.ended, &owner->ended_link);
+}
+
+void registry_collect(struct reactor *reactor)
+{
+        list_for_each(&reactor->registry.ended, link)
+        {
+                struct registered_cohort *owner = list_entry(link, struct registered_cohort, ended_link);
+                if (list_is_linked(&owner->cohort.dirty_link))
+                        continue; /* in lanes->dirty until the flush */
+                list_remove(&owner->ended_link);
+                if (owner->cohort.members_count == 0 && owner->cohort.spans_count == 0 && owner->waiting == NULL)
+                        registry_remove(reactor, owner);
+        }
+}

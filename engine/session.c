@@ -1,0 +1,501 @@
+/* session: the NATS protocol's state and its effects. What bytes mean is io/wire/nats; who wants what is route. See the
+ * header. */
+#include "engine/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "engine/reactor.h"
+
+#define FIRST_PING_NS (2 * NS_PER_S) /* after CONNECT, so that a round trip is known early */
+#define ERROR_BYTES_MAX 1200
+
+/* ---- what is said to the client ---- */
+
+static void session_say(struct reactor *reactor, struct session *session, struct span operation)
+{
+        lane_append(&reactor->lanes, &session->peer.lane, operation);
+        if (session->peer.lane.spans_count >= LANE_SPANS_CROWDED && !list_is_linked(&session->crowded_link))
+                list_push_back(&reactor->crowded, &session->crowded_link);
+}
+
+static void session_say_ok(struct reactor *reactor, struct session *session)
+{
+        if (session->verbose)
+                session_say(reactor, session, SPAN("+OK\r\n"));
+}
+
+/* -ERR with a subject in it, cut where it is absurdly long. */
+static void session_say_violation(struct reactor *reactor, struct session *session, const char *what,
+                                  struct span subject)
+{
+        char text[ERROR_BYTES_MAX];
+        int size = snprintf(text, sizeof text, "-ERR 'Permissions Violation for Publish %s \"%.*s\"'\r\n", what,
+                            (int)(subject.size > 1024 ? 1024 : subject.size), (const char *)subject.bytes);
+        session_say(reactor, session, span_of(text, (size_t)size));
+}
+
+static void session_say_info(struct reactor *reactor, struct session *session)
+{
+        uint8_t text[2048];
+        const char *address = session->peer.address;
+        const char *colon = strrchr(address, ':');
+        struct nats_info info = {
+                .server_id = span_of_text(reactor->server_id),
+                .server_name = span_of_text(reactor->server_name),
+                .host = SPAN("0.0.0.0"),
+                .client_ip = span_of(address, colon == NULL ? strlen(address) : (size_t)(colon - address)),
+                .port = reactor->listener_ports[session->peer.listener],
+                .client_id = session->client_id,
+                .payload_bytes_max = reactor->settings.nats.payload_bytes_max,
+                .lame_duck = reactor->is_stopping,
+        };
+        size_t size = nats_write_info(text, sizeof text, &info);
+        assert(size > 0);
+        session_say(reactor, session, span_of(text, size));
+}
+
+void session_tell_lame_duck(struct reactor *reactor, struct session *session)
+{
+        if (session->info_updates && session->peer.state == PEER_OPEN)
+                session_say_info(reactor, session);
+}
+
+/* Says `text` ("-ERR …\r\n", or nothing) and ends. */
+static void session_refuse(struct reactor *reactor, struct session *session, struct span text, enum counter_id reason)
+{
+        unsigned suppressed;
+        if (session->peer.state != PEER_OPEN)
+                return;
+        if (log_limit_pass(&reactor->fault_log, io_now_ns(reactor->io), 10, &suppressed)) {
+                char quoted[256];
+                struct span said = text.size > 2 ? span_of(text.bytes, text.size - 2) : SPAN("malformed arguments");
+                log_info("session_refused", "address=%s said=%s suppressed=%u", session->peer.address,
+                         log_quote(quoted, sizeof quoted, said), suppressed);
+        }
+        if (text.size > 0)
+                session_say(reactor, session, text);
+        peer_finish(reactor, &session->peer, reason);
+}
+
+/* ---- time ---- */
+
+static void session_arm(struct reactor *reactor, struct session *session)
+{
+        uint64_t next_ns = session->ping_ns;
+        if (session->handshake_ns != 0 && session->handshake_ns < next_ns)
+                next_ns = session->handshake_ns;
+        if (session->quiet_ns != 0 && session->quiet_ns < next_ns)
+                next_ns = session->quiet_ns;
+        if (session->peer.state == PEER_OPEN && session->peer.timer.deadline_ns != next_ns)
+                timer_set(&reactor->wheel, &session->peer.timer, next_ns);
+}
+
+/* The interval, 20 % more or less, so that ten thousand clients that came together are not asked together. */
+static uint64_t session_ping_interval_ns(struct reactor *reactor)
+{
+        uint64_t base = reactor->settings.ping_interval_ns;
+        return base - base / 5 + random_below(&reactor->random, base * 2 / 5 + 1);
+}
+
+static void session_tick_ping(struct reactor *reactor, struct session *session, uint64_t now)
+{
+        uint64_t interval = session_ping_interval_ns(reactor);
+        session->ping_ns = now + interval;
+        if (session->has_round_trip && now - session->input_ns < interval) {
+                session->ping_ns = session->input_ns + interval;
+                return;
+        }
+        if (session->pings_out >= reactor->settings.pings_out_max) {
+                session_refuse(reactor, session, SPAN("-ERR 'Stale Connection'\r\n"), COUNT_CLOSED_STALE);
+                return;
+        }
+        session->pings_out++;
+        session_say(reactor, session, SPAN("PING\r\n"));
+}
+
+/* ---- the shared set ---- */
+
+/* What a (pattern, sid) pair adds to the key of a set. Sums do not care in which order they were made. */
+static void session_key_of(const struct reactor *reactor, const struct subscription *subscription, uint64_t *low,
+                           uint64_t *high)
+{
+        struct span sid = subscription_sid(subscription);
+        XXH128_hash_t hash =
+                XXH3_128bits_withSeed(sid.bytes, sid.size, reactor->routes.hash_seed + subscription->route->id);
+        *low = hash.low64;
+        *high = hash.high64;
+}
+
+/* Adds a shareable subscription to the key, or takes it out. */
+static void session_key_change(struct reactor *reactor, struct session *session,
+                               const struct subscription *subscription, bool add)
+{
+        uint64_t low, high;
+        session_key_of(reactor, subscription, &low, &high);
+        session->key_low += add ? low : 0 - low;
+        session->key_high += add ? high : 0 - high;
+        session->shareable_count += add ? 1 : UINT32_MAX;
+}
+
+/* Out of the cohort; back in, or into another, when the set has been quiet for a while. */
+static void session_set_changed(struct reactor *reactor, struct session *session)
+{
+        registry_leave(reactor, session);
+        bool may_share = session->shareable_count >= 1 && session->shareable_count <= REGISTRY_SUBSCRIPTIONS_MAX &&
+                         (!session->is_private || session->is_crowded);
+        session->quiet_ns = may_share ? io_now_ns(reactor->io) + reactor->settings.quiet_ns : 0;
+        session_arm(reactor, session);
+}
+
+static void session_tick_quiet(struct reactor *reactor, struct session *session, uint64_t now)
+{
+        session->quiet_ns = 0;
+        if (session->is_crowded) {
+                if (!lane_is_drained(&session->peer.lane)) {
+                        session->quiet_ns = now + reactor->settings.quiet_ns;
+                        return;
+                }
+                session->is_crowded = false;
+                session->is_private = false;
+        }
+        if (session->cohort == NULL && !session->is_private)
+                registry_enter(reactor, session);
+}
+
+void sessions_part_crowded(struct reactor *reactor)
+{
+        list_for_each(&reactor->crowded, link)
+        {
+                struct session *session = list_entry(link, struct session, crowded_link);
+                list_remove(&session->crowded_link);
+                if (session->cohort == NULL || session->cohort->waiting != NULL || session->is_private)
+                        continue;
+                session->is_private = true;
+                session->is_crowded = true;
+                session_set_changed(reactor, session);
+        }
+}
+
+/* ---- delivering ---- */
+
+static bool session_encode(struct reactor *reactor, struct session *session, struct span sid, const struct event *event)
+{
+        const struct wire_codec *codec = &wire_codecs[session->headers ? WIRE_NATS : WIRE_NATS_PLAIN];
+        uint8_t *room = lane_reserve(&reactor->lanes, &session->peer.lane, codec->bound(event, sid));
+        if (room == NULL)
+                return false;
+        lane_commit(&reactor->lanes, &session->peer.lane, codec->write(room, event, sid));
+        reactor_count(reactor, COUNT_PRIVATE_APPENDS, 1);
+        if (session->peer.lane.spans_count >= LANE_SPANS_CROWDED && !list_is_linked(&session->crowded_link))
+                list_push_back(&reactor->crowded, &session->crowded_link);
+        return true;
+}
+
+bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event)
+{
+        if (subscription->is_expired ||
+            !session_encode(reactor, subscription->session, subscription_sid(subscription), event))
+                return false;
+        subscription->delivered++;
+        if (subscription->max != 0 && subscription->delivered >= subscription->max) {
+                subscription->is_expired = true;
+                list_remove(&subscription->route_link);
+                list_push_back(&reactor->routes.expired, &subscription->route_link);
+        }
+        return true;
+}
+
+void session_no_responders(struct reactor *reactor, struct session *session, const struct event *event)
+{
+        struct subscription *subscription = route_find_for_reply(reactor, session, event->reply);
+        if (subscription == NULL)
+                return;
+        struct event answer = {.subject = event->reply, .headers = SPAN("NATS/1.0 503\r\n\r\n")};
+        session_encode(reactor, session, subscription_sid(subscription), &answer);
+        reactor_count(reactor, COUNT_NO_RESPONDERS, 1);
+}
+
+/* ---- operations ---- */
+
+static void session_connect(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
+{
+        struct nats_connect connect;
+        if (nats_parse_connect(operation->argument, &connect) != 0) {
+                session_refuse(reactor, session, SPAN_NONE, COUNT_CLOSED_PROTOCOL);
+        } else if (connect.has_account) {
+                session_refuse(reactor, session, SPAN("-ERR 'Authorization Violation'\r\n"), COUNT_CLOSED_UNAUTHORIZED);
+        } else if (connect.nkey.size > 0 || connect.jwt.size > 0) {
+                session_refuse(
+                        reactor, session,
+                        SPAN("-ERR 'Authorization Violation - nkey and JWT are not supported by this server'\r\n"),
+                        COUNT_CLOSED_UNAUTHORIZED);
+        } else if (connect.tls_required) {
+                session_refuse(reactor, session, SPAN("-ERR 'TLS is not supported by this server'\r\n"),
+                               COUNT_CLOSED_UNAUTHORIZED);
+        } else if (connect.protocol < 0 || connect.protocol > 1) {
+                session_refuse(reactor, session, SPAN("-ERR 'invalid client protocol'\r\n"), COUNT_CLOSED_PROTOCOL);
+        } else if (connect.no_responders && !connect.headers) {
+                session_refuse(reactor, session, SPAN("-ERR 'no responders requires headers support'\r\n"),
+                               COUNT_CLOSED_PROTOCOL);
+        } else {
+                bool is_same_format = session->headers == connect.headers;
+                session->verbose = connect.verbose;
+                session->pedantic = connect.pedantic;
+                session->echo = connect.echo;
+                session->headers = connect.headers;
+                session->no_responders = connect.no_responders;
+                session->info_updates = connect.protocol >= 1;
+                if (!is_same_format) {
+                        /* The format is a part of the key: 1 << 63 stands for "with headers". */
+                        session->key_high ^= (uint64_t)1 << 63;
+                        session_set_changed(reactor, session);
+                }
+                session->ping_ns = io_now_ns(reactor->io) + FIRST_PING_NS;
+                session_arm(reactor, session);
+                session_say_ok(reactor, session);
+        }
+}
+
+static void session_subscribe(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
+{
+        struct subscription *subscription;
+        uint32_t max = reactor->settings.subscriptions_max;
+        int error = max != 0 && session->subscriptions_count >= max
+                            ? -ENOSPC
+                            : route_subscribe(reactor, session, operation->subject, operation->queue, operation->sid,
+                                              &subscription);
+        if (error == -EEXIST) {
+                session_say_ok(reactor, session); /* the first one stands; nats-server says nothing of it either */
+        } else if (error == -EINVAL || error == -E2BIG) {
+                reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
+                session_say(reactor, session, SPAN("-ERR 'Invalid Subject'\r\n"));
+        } else if (error != 0) {
+                reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
+                session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
+        } else {
+                if (registry_can_share(subscription, operation->subject)) {
+                        session_key_change(reactor, session, subscription, true);
+                        session_set_changed(reactor, session);
+                }
+                session_say_ok(reactor, session);
+        }
+}
+
+/* The subscription is about to go, or to become private for good. */
+static void session_withdraw(struct reactor *reactor, struct session *session, struct subscription *subscription)
+{
+        struct span subject = match_text(reactor->routes.table, subscription->route->id);
+        if (!registry_can_share(subscription, subject))
+                return;
+        session_key_change(reactor, session, subscription, false);
+        session_set_changed(reactor, session);
+}
+
+static void session_unsubscribe(struct reactor *reactor, struct session *session,
+                                const struct nats_operation *operation)
+{
+        struct subscription *subscription = route_find_sid(&reactor->routes, session, operation->sid);
+        if (subscription != NULL) {
+                session_withdraw(reactor, session, subscription);
+                if (operation->max > subscription_delivered(subscription))
+                        subscription->max = operation->max;
+                else
+                        route_unsubscribe(reactor, subscription);
+        }
+        session_say_ok(reactor, session);
+}
+
+static bool session_has_prefix(struct span subject, struct span prefix)
+{
+        return subject.size > prefix.size && span_starts_with(subject, prefix);
+}
+
+/* Subjects that nats-server keeps to itself, and those past our bounds: told, never silently lost. */
+static bool session_refuses_event(struct reactor *reactor, struct session *session, const struct event *event)
+{
+        struct span subject = event->subject, reply = event->reply;
+        bool is_reserved = (subject.bytes[0] == '_' && session_has_prefix(subject, SPAN("_GR_."))) ||
+                           (subject.bytes[0] == '$' && session_has_prefix(subject, SPAN("$GNR.")));
+        bool is_too_long = false;
+        if (unlikely(subject.size >= 2 * MATCH_TOKENS_MAX)) {
+                size_t tokens_count = 1;
+                for (size_t i = 0; i < subject.size && i < MATCH_SUBJECT_BYTES_MAX; i++)
+                        tokens_count += subject.bytes[i] == '.';
+                is_too_long = subject.size > MATCH_SUBJECT_BYTES_MAX || tokens_count > MATCH_TOKENS_MAX;
+        }
+        if (unlikely(is_reserved || is_too_long)) {
+                session_say_violation(reactor, session, "to", subject);
+                return true;
+        }
+        if (reply.size > 0 && (session_has_prefix(reply, SPAN("_R_.")) || session_has_prefix(reply, SPAN("$JS.ACK.")) ||
+                               session_has_prefix(reply, SPAN("_GR_.")))) {
+                session_say_violation(reactor, session, "with Reply of", reply);
+                return true;
+        }
+        return false;
+}
+
+/* Events wait here until there are enough for the matcher, or until something else has to happen first. */
+struct session_batch {
+        size_t events_count;
+        struct event events[MATCH_BATCH_MAX];
+};
+
+static void session_publish(struct reactor *reactor, struct session *session, struct session_batch *batch)
+{
+        if (batch->events_count == 0)
+                return;
+        if (unlikely(!session->echo && !session->is_private)) {
+                session->is_private =
+                        true; /* its own events must pass it by, so it cannot share a stream that has them */
+                session_set_changed(reactor, session);
+        }
+        route_publish(reactor, session, batch->events, batch->events_count);
+        batch->events_count = 0;
+}
+
+static void session_take_event(struct reactor *reactor, struct session *session, struct session_batch *batch,
+                               const struct event *event)
+{
+        session->received_events++;
+        session->received_bytes += event->headers.size + event->payload.size;
+        if (unlikely(session_refuses_event(reactor, session, event))) {
+                reactor_count(reactor, COUNT_EVENTS_REFUSED, 1);
+                return;
+        }
+        batch->events[batch->events_count++] = *event;
+        if (likely(batch->events_count < MATCH_BATCH_MAX && !session->verbose && !session->pedantic))
+                return;
+        if (session->pedantic && !nats_subject_is_literal(event->subject))
+                session_say(reactor, session, SPAN("-ERR 'Invalid Publish Subject'\r\n"));
+        session_say_ok(reactor, session); /* in front of the event itself, where the client has subscribed to it */
+        session_publish(reactor, session, batch);
+}
+
+static void session_operate(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
+{
+        switch (operation->kind) {
+        case NATS_CONNECT:
+                session_connect(reactor, session, operation);
+                break;
+        case NATS_SUB:
+                session_subscribe(reactor, session, operation);
+                break;
+        case NATS_UNSUB:
+                session_unsubscribe(reactor, session, operation);
+                break;
+        case NATS_PING:
+                session_say(reactor, session, SPAN("PONG\r\n"));
+                break;
+        case NATS_PONG:
+                session->pings_out = 0;
+                session->has_round_trip = true;
+                break;
+        case NATS_ERR:
+                session_refuse(reactor, session, SPAN_NONE, COUNT_CLOSED_PROTOCOL);
+                break;
+        case NATS_INFO:
+        case NATS_OK:
+        case NATS_PUB:
+                break;
+        }
+}
+
+static size_t session_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)
+{
+        struct session *session = session_of(peer);
+        struct session_batch batch = {.events_count = 0};
+        struct nats_limits limits = reactor->settings.nats;
+        struct nats_operation operation;
+        size_t taken = 0;
+        uint64_t events_before = session->received_events, bytes_before = session->received_bytes;
+        session->input_ns = io_now_ns(reactor->io);
+        while (taken < in.size && peer->state == PEER_OPEN) {
+                limits.headers = session->headers;
+                ssize_t size = nats_decode(span_skip(in, taken), &limits, &operation);
+                if (size <= 0) {
+                        session_publish(reactor, session, &batch);
+                        if (size < 0)
+                                session_refuse(reactor, session, nats_fault_reply(operation.fault),
+                                               COUNT_CLOSED_PROTOCOL);
+                        else
+                                *needed = operation.needed;
+                        break;
+                }
+                taken += (size_t)size;
+                if (likely(operation.kind == NATS_PUB)) {
+                        session_take_event(reactor, session, &batch, &operation.event);
+                } else {
+                        session_publish(reactor, session, &batch);
+                        session_operate(reactor, session, &operation);
+                }
+                if (one)
+                        break;
+        }
+        session_publish(reactor, session, &batch);
+        sessions_part_crowded(reactor);
+        if (taken > 0 && session->handshake_ns != 0) {
+                session->handshake_ns = 0;
+                session_arm(reactor, session);
+        }
+        reactor_count(reactor, COUNT_EVENTS_RECEIVED, session->received_events - events_before);
+        reactor_count(reactor, COUNT_EVENT_BYTES_RECEIVED, session->received_bytes - bytes_before);
+        return taken;
+}
+
+/* ---- its life ---- */
+
+static void session_opened(struct reactor *reactor, struct peer *peer)
+{
+        struct session *session = session_of(peer);
+        uint64_t now = io_now_ns(reactor->io);
+        list_init(&session->subscriptions);
+        list_init(&session->crowded_link);
+        session->client_id = ++reactor->next_client_id;
+        session->verbose = true; /* the protocol's defaults before CONNECT */
+        session->pedantic = true;
+        session->echo = true;
+        session->handshake_ns = now + reactor->settings.handshake_ns;
+        session->ping_ns = now + reactor->settings.ping_interval_ns;
+        if (reactor->peers_count > reactor->settings.conns_max) {
+                session_refuse(reactor, session, SPAN("-ERR 'maximum connections exceeded'\r\n"), COUNT_CLOSED_REFUSED);
+                return;
+        }
+        session_say_info(reactor, session);
+        session_arm(reactor, session);
+}
+
+static void session_ticked(struct reactor *reactor, struct peer *peer)
+{
+        struct session *session = session_of(peer);
+        uint64_t now = io_now_ns(reactor->io);
+        if (session->handshake_ns != 0 && now >= session->handshake_ns) {
+                session_refuse(reactor, session, SPAN("-ERR 'Authentication Timeout'\r\n"), COUNT_CLOSED_HANDSHAKE);
+                return;
+        }
+        if (session->quiet_ns != 0 && now >= session->quiet_ns)
+                session_tick_quiet(reactor, session, now);
+        if (now >= session->ping_ns)
+                session_tick_ping(reactor, session, now);
+        session_arm(reactor, session);
+}
+
+static void session_ended(struct reactor *reactor, struct peer *peer)
+{
+        struct session *session = session_of(peer);
+        list_remove(&session->crowded_link);
+        registry_leave(reactor, session);
+        list_for_each(&session->subscriptions, link)
+                route_unsubscribe(reactor, list_entry(link, struct subscription, session_link));
+}
+
+const struct peer_protocol session_protocol = {
+        .name = "nats",
+        .bytes = sizeof(struct session),
+        .opened = session_opened,
+        .take = session_take,
+        .ticked = session_ticked,
+        .ended = session_ended,
+};

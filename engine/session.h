@@ -1,0 +1,50 @@
+/* session: one NATS connection: what it said it is, what it subscribed to, what it is owed.
+ *
+ * Speaks as nats-server 2.9 does wherever a client can see it; where it differs on purpose, ARCHITECTURE.md says so.
+ * Belongs to one reactor. */
+#ifndef SPATE_ENGINE_SESSION_H
+#define SPATE_ENGINE_SESSION_H
+
+#include "engine/peer.h"
+#include "engine/registry.h"
+#include "io/wire/nats.h"
+
+struct session {
+        struct peer peer;
+        struct list subscriptions;        /* by session_link, oldest first */
+        struct list crowded_link;         /* in reactor->crowded */
+        struct registered_cohort *cohort; /* joined, or waiting for a second member */
+        uint64_t key_low, key_high;       /* sum over the shareable subscriptions: see registry.h */
+        uint32_t subscriptions_count;
+        uint32_t shareable_count;
+        uint64_t client_id;
+        uint64_t handshake_ns; /* by then a first operation must have come; 0: it has */
+        uint64_t quiet_ns;     /* when the set counts as quiet; 0: it is filed, or there is nothing to share */
+        uint64_t ping_ns;      /* when the next PING is due */
+        uint64_t input_ns;     /* when something last came in */
+        uint64_t received_bytes, received_events;
+        uint8_t pings_out; /* PINGs not answered yet */
+        bool verbose, pedantic, echo, headers, no_responders, info_updates;
+        bool has_round_trip; /* a PING of ours has been answered */
+        bool is_private;     /* keeps out of cohorts: echo:false and publishing, or crowded */
+        bool is_crowded;     /* is_private until the lane has drained */
+};
+
+extern const struct peer_protocol session_protocol;
+
+static inline struct session *session_of(struct peer *peer)
+{
+        return container_of(peer, struct session, peer);
+}
+
+/* Encodes one event for this subscription alone. false: it was not delivered (its lane is cut, or it has had its
+ * maximum). */
+bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event);
+/* Nobody was there for a request. */
+void session_no_responders(struct reactor *reactor, struct session *session, const struct event *event);
+/* Takes sessions whose way out has too many turns (LANE_SPANS_CROWDED) out of their cohorts until it is drained. */
+void sessions_part_crowded(struct reactor *reactor);
+/* Tells the client that the server goes away (lame duck). */
+void session_tell_lame_duck(struct reactor *reactor, struct session *session);
+
+#endif
