@@ -1,0 +1,11 @@
+/* client: the small commands that talk to a running engine: `spate pub`, `spate sub`, `spate status`. Plain blocking
+ * sockets. */
+#ifndef SPATE_ENGINE_CLIENT_H
+#define SPATE_ENGINE_CLIENT_H
+
+/* argv[1] is the command's own name. Each returns an exit code of engine/run.h. */
+int client_pub_main(int argc, char **argv);
+int client_sub_main(int argc, char **argv);
+int client_status_main(int argc, char **argv);
+
+#endif

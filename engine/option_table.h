@@ -1,0 +1,49 @@
+/* Everything that can be set, one row each. Flags, environment, help, checks and the reference come from here. */
+#ifndef SPATE_ENGINE_OPTION_TABLE_H
+#define SPATE_ENGINE_OPTION_TABLE_H
+
+#include "engine/base/options.h"
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+#define SECOND ((uint64_t)1000000000)
+
+/* clang-format off */
+/*      id                  name                   type           default           min          max             choices                   help                                                                         list */
+#define OPTION_TABLE(ROW)                                                                                                                                                                          \
+        ROW(LISTEN,            "listen",              OPTION_TEXT,   "127.0.0.1:4222", 0,           0,              NULL,                     "address for NATS clients: HOST:PORT, [IPv6]:PORT or unix:PATH; may be repeated",     true)  \
+        ROW(ADMIN,             "admin",               OPTION_TEXT,   "127.0.0.1:8222", 0,           0,              NULL,                     "address for /metrics, /healthz and `spate status`; none: no such address",          false) \
+        ROW(PORT_OFFSET,       "port-offset",         OPTION_COUNT,  "0",              0,           50000,          NULL,                     "added to every port, to run a second engine beside the first",                      false) \
+        ROW(BACKEND,           "backend",             OPTION_CHOICE, "auto",           0,           0,              "auto|io_uring|epoll",    "who moves the bytes; auto: io_uring, or epoll where the kernel refuses it",         false) \
+        ROW(CPU,               "cpu",                 OPTION_TEXT,   "auto",           0,           0,              NULL,                     "core to pin the reactor to; auto: the first allowed one; none: not pinned",         false) \
+        ROW(BUSY_POLL,         "busy-poll",           OPTION_BOOL,   "false",          0,           1,              NULL,                     "never sleep: lowest latency for a whole core",                                      false) \
+        ROW(MEMORY,            "memory",              OPTION_BYTES,  "1GiB",           16 * MIB,    1024 * GIB,     NULL,                     "memory for events on their way out and for cut input",                              false) \
+        ROW(MAX_CONNECTIONS,   "max-connections",     OPTION_COUNT,  "65536",          1,           1000000,        NULL,                     "connections at once; limited by the file descriptors as well",                      false) \
+        ROW(MAX_PAYLOAD,       "max-payload",         OPTION_BYTES,  "1MiB",           1,           3 * MIB,        NULL,                     "largest event, headers included",                                                   false) \
+        ROW(MAX_CONTROL_LINE,  "max-control-line",    OPTION_BYTES,  "4KiB",           64,          1 * MIB,        NULL,                     "longest line of the NATS protocol, without its verb",                               false) \
+        ROW(MAX_SUBSCRIPTIONS, "max-subscriptions",   OPTION_COUNT,  "0",              0,           100000000,      NULL,                     "subscriptions of one connection; 0: only bounded by the patterns",                  false) \
+        ROW(MAX_PATTERNS,      "max-patterns",        OPTION_COUNT,  "16M",            1000,        1000000000,     NULL,                     "distinct patterns of all subscriptions together",                                   false) \
+        ROW(MAX_LAG,           "max-lag",             OPTION_BYTES,  "16MiB",          64 * KIB,    64 * GIB,       NULL,                     "how far a subscriber may fall behind before it is cut off",                         false) \
+        ROW(MAX_STALL,         "max-stall",           OPTION_TIME,   "10s",            SECOND / 10, 3600 * SECOND,  NULL,                     "how long a subscriber may take nothing at all before it is cut off",                false) \
+        ROW(SEND_BUFFER,       "send-buffer",         OPTION_BYTES,  "256KiB",         0,           64 * MIB,       NULL,                     "SO_SNDBUF of a connection; 0: the kernel's own tuning",                             false) \
+        ROW(RECEIVE_BUFFER,    "receive-buffer",      OPTION_BYTES,  "64KiB",          4 * KIB,     1 * MIB,        NULL,                     "the most that one receive takes",                                                   false) \
+        ROW(RECEIVE_BUFFERS,   "receive-buffers",     OPTION_COUNT,  "64",             8,           32768,          NULL,                     "receive buffers, shared by all connections; a power of two",                        false) \
+        ROW(URING_ENTRIES,     "uring-entries",       OPTION_COUNT,  "4096",           64,          32768,          NULL,                     "submission queue of io_uring; a power of two",                                      false) \
+        ROW(HANDSHAKE_TIMEOUT, "handshake-timeout",   OPTION_TIME,   "5s",             SECOND / 100, 600 * SECOND,  NULL,                     "a new connection has so long to send its first whole operation",                    false) \
+        ROW(PING_INTERVAL,     "ping-interval",       OPTION_TIME,   "2m",             SECOND / 100, 86400 * SECOND, NULL,                    "a client that is silent for so long is asked whether it is there",                  false) \
+        ROW(PING_MAX,          "ping-max",            OPTION_COUNT,  "2",              1,           100,            NULL,                     "unanswered PINGs after which a client counts as gone",                              false) \
+        ROW(DRAIN_TIMEOUT,     "drain-timeout",       OPTION_TIME,   "5s",             0,           600 * SECOND,   NULL,                     "how long SIGTERM waits for clients to take what is theirs",                         false) \
+        ROW(LOG_LEVEL,         "log-level",           OPTION_CHOICE, "info",           0,           0,              "error|warn|info|debug",  "what is logged",                                                                    false)
+/* clang-format on */
+
+enum option_id {
+#define OPTION_ID(id, name, type, value, min, max, choices, help, is_list) OPTION_##id,
+        OPTION_TABLE(OPTION_ID)
+#undef OPTION_ID
+                OPTIONS_COUNT
+};
+
+extern const struct option_row option_rows[OPTIONS_COUNT];
+
+#endif

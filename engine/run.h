@@ -1,0 +1,14 @@
+/* run: `spate run`: from options to a running engine and back. */
+#ifndef SPATE_ENGINE_RUN_H
+#define SPATE_ENGINE_RUN_H
+
+#include "engine/option_table.h"
+
+/* Exit codes, also sysexits(3)'s. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78 };
+
+/* Reads flags (argv[first..]) and the environment; runs until SIGTERM or SIGINT. `heap_bytes` tells what the heap
+ * holds, for the metrics. */
+int run_main(int argc, char **argv, int first, uint64_t (*heap_bytes)(void));
+
+#endif
