@@ -1,0 +1,257 @@
+"""lifecycle: how spate starts, falls back, refuses, tells of itself and ends. Nothing here has a reference."""
+import ctypes
+import errno
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+from server import PATIENCE, ROOT, Server
+from talk import Wire
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 0, 1, 2, 78
+SECONDS = 20 * PATIENCE
+
+tests = []
+
+
+def it(name):
+    def register(play):
+        tests.append((name, play))
+        return play
+    return register
+
+
+def run(results, options):
+    if options.server != 'spate':
+        return
+    for name, play in [one for one in tests if options.name in one[0]]:
+        began = time.monotonic()
+        try:
+            play()
+            results.passed(f'spate {name}', time.monotonic() - began)
+        except (AssertionError, OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+            results.fail(f'spate {name}', repr(error) if not str(error) else error)
+
+
+def spate(*arguments, before=None, seconds=SECONDS):
+    """Runs a command to its end: (exit status, everything it said)."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))}
+    done = subprocess.run([os.environ['SPATE_BIN'], *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          stdin=subprocess.DEVNULL, timeout=seconds, preexec_fn=before, env=environment)
+    return done.returncode, done.stdout
+
+
+def works(server):
+    """A message goes through."""
+    wire = Wire(server)
+    wire.say('CONNECT {"verbose":false}', 'SUB works.a 1', 'PUB works.a 2', 'ok')
+    wire.hear('MSG works.a 1 2\r\nok\r\n')
+    wire.close()
+
+
+def refuse_io_uring(error):
+    """What a container's system call filter does: io_uring_setup fails with `error` in this process and its children."""
+    io_uring_setup = 425
+    load, jump_equal, give = 0x20, 0x15, 0x06
+    allow, fail = 0x7fff0000, 0x00050000
+    filters = struct.pack('=' + 'HBBI' * 4, load, 0, 0, 0, jump_equal, 0, 1, io_uring_setup, give, 0, 0, fail | error, give, 0, 0, allow)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def apply():
+        code = ctypes.create_string_buffer(filters)
+        program = ctypes.create_string_buffer(struct.pack('HxxxxxxP', 4, ctypes.addressof(code)))
+        no_new_privileges, seccomp, filter_mode = 38, 22, 2
+        if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(seccomp, filter_mode, program, 0, 0):
+            raise OSError(ctypes.get_errno(), 'prctl')
+    return apply
+
+
+for refusal in (errno.EPERM, errno.ENOSYS, errno.ENOMEM):
+    @it(f'serves with epoll where the kernel refuses io_uring with {errno.errorcode[refusal]}, and says so')
+    def _(refusal=refusal):
+        with Server('spate', before=refuse_io_uring(refusal), backend='auto') as server:
+            works(server)
+            assert re.search(r'level=warn event=backend name=epoll .*errno=%d\b' % refusal, server.log()), server.log()
+
+    @it(f'ends with a reason when io_uring was asked for by name and is refused with {errno.errorcode[refusal]}')
+    def _(refusal=refusal):
+        status, said = spate('run', '--listen', '127.0.0.1:0', '--admin', 'none', '--backend', 'io_uring', before=refuse_io_uring(refusal))
+        assert status == EXIT_FAILED and 'backend' in said and os.strerror(refusal) in said, (status, said)
+
+
+@it('uses the backend it was told to')
+def _():
+    asked = os.environ.get('E2E_BACKEND')
+    with Server('spate') as server:
+        works(server)
+        assert re.search(r'event=backend name=%s\b' % (asked if asked != 'auto' else r'(io_uring|epoll)'), server.log()), server.log()
+
+
+@it('ends with status 0 on SIGTERM, and delivers before what was published')
+def _():
+    with Server('spate') as server:
+        reader, writer = Wire(server), Wire(server)
+        reader.say('CONNECT {"verbose":false,"protocol":1}', 'SUB drain.a 1')
+        reader.settle()
+        writer.say('CONNECT {"verbose":false}', *['PUB drain.a 4', 'last'] * 5000)
+        writer.settle()
+        assert server.stop(signal.SIGTERM) == EXIT_OK, server.log()
+        assert reader.hear_count(5000) == ['MSG drain.a 1 4\r\nlast\r\n'] * 5000
+        reader.hear_end()
+
+
+@it('takes nobody any more while it drains, and a second SIGTERM ends it at once')
+def _():
+    with Server('spate') as server:
+        stuck, writer = server.connect(), Wire(server)
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.sendall(b'CONNECT {"verbose":false}\r\nSUB stuck.a 1\r\n')
+        time.sleep(0.2)
+        writer.say('CONNECT {"verbose":false}', *['PUB stuck.a 1000', 'x' * 1000] * 8000)
+        writer.settle()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        if server.is_alive():
+            try:
+                server.connect().close()
+                raise AssertionError('it still accepts')
+            except ConnectionRefusedError:
+                pass
+            began = time.monotonic()
+            assert server.stop(signal.SIGTERM) in (EXIT_OK, EXIT_FAILED), server.log()
+            assert time.monotonic() - began < 2 * PATIENCE
+        stuck.close()
+
+
+@it('ends with a reason when the port is taken, and names who has it')
+def _():
+    with Server('spate') as first:
+        status, said = spate('run', '--listen', '%s:%d' % first.address, '--admin', 'none')
+        assert status == EXIT_FAILED, (status, said)
+        assert str(first.address[1]) in said and str(first.process.pid) in said, said
+
+
+@it('refuses to listen beyond loopback while nobody has to log in')
+def _():
+    for address in ('0.0.0.0:0', '[::]:0'):
+        status, said = spate('run', '--listen', address, '--admin', 'none')
+        assert status == EXIT_CONFIG and 'loopback' in said, (status, said)
+
+
+@it('listens on several addresses and on a UNIX socket')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'nats.sock')
+        with Server('spate', flags=['--listen', f'unix:{path}']) as server:
+            works(server)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(SECONDS)
+                connection.connect(path)
+                connection.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
+                heard = b''
+                while not heard.endswith(b'PONG\r\n'):
+                    data = connection.recv(4096)
+                    assert data, heard
+                    heard += data
+            assert server.stop(signal.SIGTERM) == EXIT_OK
+            assert not os.path.exists(path), 'the socket stays behind'
+
+
+@it('tells what is wrong with an option, and what would do')
+def _():
+    for arguments, words in ((['--lisen', 'x'], ['--listen']), (['--max-payload', '9GiB'], ['max-payload', '9GiB']),
+                             (['--max-payload', 'many'], ['max-payload', 'many']), (['--backend', 'kqueue'], ['backend', 'io_uring', 'epoll']),
+                             (['--max-payload'], ['max-payload'])):
+        status, said = spate('run', *arguments)
+        assert status == EXIT_USAGE and all(word in said for word in words), (arguments, status, said)
+
+
+@it('takes options from the environment and minds a misspelt one')
+def _():
+    def with_environment(name, value):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))} | {name: value}
+        return subprocess.run([os.environ['SPATE_BIN'], 'run', '--listen', '0.0.0.0:0', '--admin', 'none'], env=environment, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
+    bad = with_environment('SPATE_MAX_PAYLOAD', 'many')
+    assert bad.returncode == EXIT_USAGE and 'SPATE_MAX_PAYLOAD' in bad.stdout, bad
+    misspelt = with_environment('SPATE_MAX_PAYLOD', '1')
+    assert misspelt.returncode == EXIT_USAGE and 'SPATE_MAX_PAYLOAD' in misspelt.stdout, misspelt
+
+
+@it('knows its version and its commands')
+def _():
+    with open(os.path.join(ROOT, 'meson.build'), encoding='utf-8') as file:
+        version = re.search(r"version: '([0-9.]+)'", file.read()).group(1)
+    status, said = spate('version')
+    assert status == EXIT_OK and version in said, (status, said)
+    for arguments in (['--help'], ['run', '--help']):
+        status, said = spate(*arguments)
+        assert status == EXIT_OK and 'run' in said, (arguments, status, said)
+    status, said = spate('rum')
+    assert status == EXIT_USAGE and 'run' in said, (status, said)
+
+
+SAMPLE = re.compile(r'^([a-z_:][a-z0-9_:]*)(\{[a-z_]+="[^"\n]*"(?:,[a-z_]+="[^"\n]*")*\})? ([0-9.e+-]+|\+Inf)$')
+
+
+def metrics(admin):
+    """The samples by name and labels. Minds the format: HELP, then TYPE, then the samples of one name together."""
+    with urllib.request.urlopen(f'http://{admin}/metrics', timeout=SECONDS) as answer:
+        assert answer.status == 200 and answer.headers['Content-Type'].startswith('text/plain'), answer.headers
+        text = answer.read().decode()
+    samples, helped, typed = {}, set(), {}
+    assert text.endswith('\n')
+    for line in text.splitlines():
+        if line.startswith('# HELP '):
+            name = line.split()[2]
+            assert name not in helped, f'{name} is told twice'
+            helped.add(name)
+        elif line.startswith('# TYPE '):
+            _, _, name, kind = line.split()
+            assert name in helped and name not in typed, line
+            assert (kind == 'counter') == name.endswith('_total'), line
+            typed[name] = kind
+        else:
+            match = SAMPLE.match(line)
+            assert match, line
+            name = match.group(1)
+            family = name if name in typed else re.sub(r'_(bucket|sum|count)$', '', name)
+            assert family in typed and name.startswith('spate_'), line
+            assert line.rsplit(' ', 1)[0] not in samples, f'{line} is told twice'
+            samples[line.rsplit(' ', 1)[0]] = float(match.group(3))
+    return samples
+
+
+@it('counts what it received and what it owes')
+def _():
+    with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
+        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        with urllib.request.urlopen(f'http://{admin}/healthz', timeout=SECONDS) as answer:
+            assert answer.status == 200
+        before = metrics(admin)
+        readers, writer = [Wire(server) for _ in range(3)], Wire(server)
+        for reader in readers:
+            reader.say('CONNECT {"verbose":false}', 'SUB count.a 1')
+            reader.settle()
+        writer.say('CONNECT {"verbose":false}', *['PUB count.a 10', '0123456789'] * 200, *['PUB count.nobody 1', 'x'] * 7)
+        writer.settle()
+        for reader in readers:
+            reader.hear_count(200)
+        after = metrics(admin)
+
+        def grown(name):
+            return after[name] - before[name]
+        assert grown('spate_events_received_total{protocol="nats"}') == 207
+        assert grown('spate_event_bytes_received_total{protocol="nats"}') == 2007
+        assert grown('spate_events_unmatched_total') == 7
+        assert grown('spate_deliveries_matched_total') == 600
+        assert grown('spate_deliveries_dropped_total') == 0
+        assert grown('spate_connections_accepted_total') >= 4
+        for wire in [writer, *readers]:
+            wire.close()
