@@ -105,8 +105,8 @@ void reactor_free(struct reactor *reactor)
         if (reactor->lanes.context != NULL) {
                 list_for_each(&reactor->lanes.dirty, link) list_remove(link);
                 registry_collect(reactor);
-                registry_fini(&reactor->registry);
         }
+        registry_fini(&reactor->registry);
         counters_fini(&reactor->counters);
         pool_fini(&reactor->peers);
         if (reactor->routes.table != NULL)

@@ -37,7 +37,7 @@ struct reactor_settings {
         uint32_t subscriptions_max; /* per connection; 0: no limit of its own */
         struct nats_limits nats;
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
-        uint64_t seed;  /* for a simulation: every choice comes from it; 0: from the kernel */
+        uint64_t seed;                /* for a simulation: every choice comes from it; 0: from the kernel */
         bool busy_poll;               /* never sleeps */
         unsigned number;              /* which reactor */
 };

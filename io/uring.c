@@ -1033,8 +1033,8 @@ static void uring_stop(struct io *io)
                 const struct conn *conn = conns_at(&uring->conns, i);
                 if (conn->fd < 0)
                         continue;
-                /* The ring may hold the file for a while yet, but the peer hears of the end at once. Not SHUT_RDWR: then
-                 * no window opens for a peer that is sending, and it is not told either. */
+                /* The ring may hold the file for a while yet, but the peer hears of the end at once. Not SHUT_RDWR:
+                 * then no window opens for a peer that is sending, and it is not told either. */
                 shutdown(conn->fd, SHUT_WR);
                 socket_close(conn->fd, false);
         }

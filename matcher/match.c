@@ -143,6 +143,6 @@ size_t match_batch(const struct match_table *table, const struct span *subjects,
                 }
         }
         while (done < subjects_count)
-                sets[done++] = (struct match_set){.ids = ids + ids_count};
+                sets[done++] = (struct match_set){.ids = ids_count > 0 ? ids + ids_count : ids}; /* `ids` may be NULL */
         return subjects_count;
 }

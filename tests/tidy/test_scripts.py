@@ -95,6 +95,11 @@ class Counting(Tree):
         self.assertEqual(self.tally(self.log_of(stdout=said, result='FAIL', returncode=1)), (
             1, ['skipped: part: ring: c: no io_uring here', 'failed: part: ring: b', '1 passed, 1 failed, 1 skipped']))
 
+    def test_a_case_that_runs_twice_counts_twice(self):
+        said = '[ RUN      ] a\n[  FAILED  ] a\n[==========] 1 test(s) run.\n[ RUN      ] a\n[       OK ] a\n'
+        self.assertEqual(self.tally(self.log_of(stdout=said, result='FAIL', returncode=1)), (
+            1, ['failed: part: ring: a', '1 passed, 1 failed, 0 skipped']))
+
     def test_a_case_that_crashes_has_failed(self):
         log = self.log_of(stdout='[ RUN      ] a\n[       OK ] a\n[ RUN      ] b\n', result='FAIL', returncode=-6)
         self.assertEqual(self.tally(log), (1, ['failed: part: ring: b', '1 passed, 1 failed, 0 skipped']))
