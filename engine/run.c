@@ -213,12 +213,13 @@ static void print_greeting(const struct reactor *reactor, const char *nats, cons
 {
         printf("spate %s: %s, pid %ld\n\n", SPATE_VERSION, io_traits(reactor->io)->name, (long)getpid());
         reactor_print_plan(&reactor->settings, stdout);
+        const char *me = program_invocation_name; /* so that the lines can be copied as they stand */
         printf("\ntry it, in another terminal:\n"
-               "  spate sub --server %s 'demo.>'\n"
-               "  spate pub --server %s demo.hello 'hello, world'\n",
-               nats, nats);
+               "  %s sub --server %s 'demo.>'\n"
+               "  %s pub --server %s demo.hello 'hello, world'\n",
+               me, nats, me, nats);
         if (admin[0] != '\0')
-                printf("  spate status --admin %s\n  curl http://%s/metrics\n", admin, admin);
+                printf("  %s status --admin %s\n  curl http://%s/metrics\n", me, admin, admin);
         printf("any NATS client: nats://%s\n\n", nats);
         fflush(stdout);
 }

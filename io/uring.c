@@ -92,7 +92,7 @@ static_assert(IO_CONNS_MAX <= 1u << 24, "an index fits below the operation");
 
 struct conn {
         struct conn_head head;
-        struct list dirty; /* in uring.dirty: requests have to be made at the next poll */
+        struct list dirty; /* in uring.dirty or uring.starved: requests have to be made at the next poll */
         struct list ready; /* in uring.ready: events have to be told */
         size_t lent_bytes; /* of the one outstanding send; 0: none */
         int fd;
@@ -150,6 +150,7 @@ struct uring {
         struct buffers buffers;
         struct buffers datagram_buffers;
         struct msghdr datagram_header;
+        struct list starved; /* like dirty, and served first: those whose receive ended before it got a buffer */
         struct list dirty;
         struct list ready;
         struct listener listeners[LISTENERS_MAX];
@@ -535,7 +536,7 @@ static void uring_received(struct uring *uring, struct conn *conn, const struct 
                 /* First those who got nothing, so that sources which take all there is cannot starve the others. */
                 if (!conn->fed) {
                         list_remove(&conn->dirty);
-                        list_push_front(&uring->dirty, &conn->dirty);
+                        list_push_back(&uring->starved, &conn->dirty);
                 }
         } else if (cqe->res != -ECANCELED && cqe->res != -EINTR && !conn->datagram) {
                 uring_stream_ended(uring, conn, cqe->res, batch);
@@ -760,6 +761,7 @@ static void uring_reconcile(struct uring *uring)
         }
         struct list dirty;
         list_init(&dirty);
+        list_splice_back(&dirty, &uring->starved);
         list_splice_back(&dirty, &uring->dirty);
         while (!list_is_empty(&dirty)) {
                 struct conn *conn = list_entry(dirty.next, struct conn, dirty);
@@ -1180,6 +1182,7 @@ int io_uring_start(struct io **io, const struct io_settings *settings)
         uring->fd = -1;
         uring->wake_fd = -1;
         uring->retry_ns = UINT64_MAX;
+        list_init(&uring->starved);
         list_init(&uring->dirty);
         list_init(&uring->ready);
         memcpy(uring->features, feature_rows, sizeof(feature_rows));

@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -217,6 +218,10 @@ static int peer_of(const char *text)
         assert_int_equal(connect(fd, address_socket(&address), address.size), 0);
         struct timeval patience = {.tv_sec = 5};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        if (address_family(&address) != AF_UNIX) {
+                int no_delay = 1;
+                setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, sizeof(no_delay));
+        }
         return fd;
 }
 
