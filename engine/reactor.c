@@ -212,7 +212,10 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
 
         bool has_sends = reactor->has_sends;
         uint64_t flush_began_ns = has_sends ? io_clock_ns(io) : 0;
+        /* Between two turns we hold nothing that is published, and while we sleep we hold up nobody's retirement. */
+        epoch_offline();
         int count = io_poll(io, reactor->events, REACTOR_EVENTS_MAX, deadline_ns);
+        epoch_online();
         int total = count;
         /* With sends queued the poll does not sleep: its time is theirs. */
         if (has_sends)

@@ -33,9 +33,8 @@ static bool subscription_is_shareable(const struct reactor *reactor, const struc
 
 static void registry_unlink_entries(struct registered_cohort *owner)
 {
-        for (uint32_t i = 0; i < owner->entries_count; i++)
-                if (owner->entries[i].owner != NULL)
-                        list_remove(&owner->entries[i].route_link);
+        for (uint32_t i = 0; i < owner->entries_count && owner->entries != NULL; i++)
+                list_remove(&owner->entries[i].route_link);
 }
 
 static struct registered_cohort *registry_find(const struct registry *registry, uint64_t key_low, uint64_t key_high)
@@ -50,8 +49,7 @@ static struct registered_cohort *registry_find(const struct registry *registry, 
 
 static struct registered_cohort *registry_new(struct reactor *reactor, struct session *session)
 {
-        struct registered_cohort *owner =
-                calloc(1, sizeof *owner + session->shareable_count * sizeof(struct cohort_entry));
+        struct registered_cohort *owner = calloc(1, sizeof *owner);
         if (owner == NULL)
                 return NULL;
         cohort_init(&owner->cohort, session->headers ? WIRE_NATS : WIRE_NATS_PLAIN);
@@ -63,11 +61,15 @@ static struct registered_cohort *registry_new(struct reactor *reactor, struct se
         return owner;
 }
 
-/* The cohort begins to live: its pairs are put into the routes. */
-static void registry_fill_entries(struct reactor *reactor, struct registered_cohort *owner,
+/* The cohort begins to live: its pairs are put into the routes. false: no memory. */
+static bool registry_fill_entries(struct reactor *reactor, struct registered_cohort *owner,
                                   const struct session *session)
 {
         uint32_t count = 0;
+        if (owner->entries == NULL)
+                owner->entries = calloc(owner->entries_count, sizeof *owner->entries);
+        if (owner->entries == NULL)
+                return false;
         list_for_each(&session->subscriptions, link)
         {
                 struct subscription *subscription = list_entry(link, struct subscription, session_link);
@@ -79,6 +81,7 @@ static void registry_fill_entries(struct reactor *reactor, struct registered_coh
                 list_push_back(&subscription->route->cohorts, &entry->route_link);
         }
         assert(count == owner->entries_count);
+        return true;
 }
 
 static struct cohort_entry *registry_entry_of(struct registered_cohort *owner, const struct subscription *subscription)
@@ -106,39 +109,47 @@ static void registry_join(struct reactor *reactor, struct registered_cohort *own
                 subscription->entry = entry;
                 subscription->delivered -= entry->appended;
         }
+        if (session->cohort == NULL)
+                owner->sessions_count++;
         session->cohort = owner;
         lane_join(&reactor->lanes, &session->peer.lane, &owner->cohort);
         reactor->registry.members_count++;
 }
 
-void registry_enter(struct reactor *reactor, struct session *session)
+static void registry_wait(struct registered_cohort *owner, struct session *session)
+{
+        owner->waiting = session;
+        owner->sessions_count++;
+        session->cohort = owner;
+}
+
+bool registry_enter(struct reactor *reactor, struct session *session)
 {
         assert(session->cohort == NULL);
         assert(session->shareable_count >= 1);
         struct registered_cohort *owner = registry_find(&reactor->registry, session->key_low, session->key_high);
         if (owner == NULL) {
                 owner = registry_new(reactor, session);
-                if (owner != NULL) {
-                        owner->waiting = session;
-                        session->cohort = owner;
-                }
-                return; /* without memory for a cohort it stays private: slower, not wrong */
-        }
-        if (owner->waiting == NULL && owner->cohort.members_count == 0) {
-                /* Deserted, and some of its bytes are still on their way out: it lives on, for whoever comes next. */
-                list_remove(&owner->ended_link);
-                registry_unlink_entries(owner);
-                owner->waiting = session;
-                session->cohort = owner;
-                return;
-        }
-        if (owner->waiting != NULL) {
+                if (owner == NULL)
+                        return false; /* slower, not wrong */
+                registry_wait(owner, session);
+        } else if (owner->waiting != NULL) {
                 struct session *first = owner->waiting;
+                if (!registry_fill_entries(reactor, owner, first))
+                        return false;
                 owner->waiting = NULL;
-                registry_fill_entries(reactor, owner, first);
                 registry_join(reactor, owner, first);
+                registry_join(reactor, owner, session);
+        } else if (owner->cohort.members_count > 0) {
+                registry_join(reactor, owner, session);
+        } else if (owner->sessions_count > 0) {
+                return false; /* all its members have just been cut, and their sessions are not told yet */
+        } else {
+                /* Deserted, and some of its bytes are still on their way out: it lives on, for whoever comes next. */
+                registry_unlink_entries(owner);
+                registry_wait(owner, session);
         }
-        registry_join(reactor, owner, session);
+        return true;
 }
 
 static void registry_remove(struct reactor *reactor, struct registered_cohort *owner)
@@ -148,7 +159,15 @@ static void registry_remove(struct reactor *reactor, struct registered_cohort *o
         map_remove(&reactor->registry.by_key, &owner->node);
         reactor->registry.cohorts_count--;
         cohort_fini(&owner->cohort);
+        free(owner->entries);
         free(owner);
+}
+
+/* Nobody refers to it any more, or the last who does will come by registry_cohort_ended(). */
+static bool registry_is_deserted(const struct registered_cohort *owner)
+{
+        return owner->sessions_count == 0 && owner->cohort.members_count == 0 && owner->cohort.spans_count == 0 &&
+               !list_is_linked(&owner->cohort.dirty_link);
 }
 
 void registry_leave(struct reactor *reactor, struct session *session)
@@ -157,10 +176,10 @@ void registry_leave(struct reactor *reactor, struct session *session)
         if (owner == NULL)
                 return;
         session->cohort = NULL;
+        owner->sessions_count--;
         if (owner->waiting == session) {
                 owner->waiting = NULL;
-                if (owner->cohort.spans_count == 0 && !list_is_linked(&owner->cohort.dirty_link))
-                        registry_remove(reactor, owner);
+                registry_cohort_ended(reactor, &owner->cohort);
                 return;
         }
         list_for_each(&session->subscriptions, link)
@@ -174,6 +193,8 @@ void registry_leave(struct reactor *reactor, struct session *session)
         }
         reactor->registry.members_count--;
         lane_leave(&reactor->lanes, &session->peer.lane);
+        if (owner->sessions_count == 0)
+                registry_cohort_ended(reactor, &owner->cohort);
 }
 
 void registry_cohort_ended(void *context, struct cohort *cohort)
@@ -192,7 +213,7 @@ void registry_collect(struct reactor *reactor)
                 if (list_is_linked(&owner->cohort.dirty_link))
                         continue; /* in lanes->dirty until the flush */
                 list_remove(&owner->ended_link);
-                if (owner->cohort.members_count == 0 && owner->cohort.spans_count == 0 && owner->waiting == NULL)
+                if (registry_is_deserted(owner))
                         registry_remove(reactor, owner);
         }
 }

@@ -27,8 +27,10 @@ struct registered_cohort {
         uint64_t key_high;
         struct list ended_link;  /* in registry->ended: deserted, to be freed between two events */
         struct session *waiting; /* the first of its key while there is no second */
+        uint32_t sessions_count; /* with session->cohort == this: members, the waiting one, and those cut since the last
+                                    turn */
         uint32_t entries_count;
-        struct cohort_entry entries[];
+        struct cohort_entry *entries; /* NULL while there never were two: a lone set costs no pairs */
 };
 
 struct registry {
@@ -41,8 +43,9 @@ struct registry {
 int registry_init(struct registry *registry);
 void registry_fini(struct registry *registry);
 
-/* The session's set has been quiet: files it, joins the cohort of its key or waits for a second one. */
-void registry_enter(struct reactor *reactor, struct session *session);
+/* The session's set has been quiet: files it, joins the cohort of its key or waits for a second one. false: not now (no
+ * memory, or the cohort is just being left by others); it stays private, and may try again later. */
+bool registry_enter(struct reactor *reactor, struct session *session);
 /* Takes the session out of its cohort, or out of the wait: all its subscriptions are private from here on. Harmless
  * when it is in none. */
 void registry_leave(struct reactor *reactor, struct session *session);

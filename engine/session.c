@@ -160,8 +160,8 @@ static void session_tick_quiet(struct reactor *reactor, struct session *session,
                 session->is_crowded = false;
                 session->is_private = false;
         }
-        if (session->cohort == NULL && !session->is_private)
-                registry_enter(reactor, session);
+        if (session->cohort == NULL && !session->is_private && !registry_enter(reactor, session))
+                session->quiet_ns = now + reactor->settings.quiet_ns + 1;
 }
 
 void sessions_part_crowded(struct reactor *reactor)
