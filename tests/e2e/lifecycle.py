@@ -255,3 +255,16 @@ def _():
         assert grown('spate_connections_accepted_total') >= 4
         for wire in [writer, *readers]:
             wire.close()
+
+
+@it('gives the place of a withdrawn pattern to a new one, for ever')
+def _():
+    with Server('spate', flags=['--max-patterns', '1000']) as server:
+        wire = Wire(server)
+        wire.say('CONNECT {"verbose":false}')
+        for round in range(20):
+            # Each pattern is new to the server; with what is withdrawn kept, the second thousand would be refused.
+            wire.say(*(line for i in range(300) for line in (f'SUB churn.{round}.{i} {i + 1}', f'UNSUB {i + 1}')), 'PING')
+            wire.hear('PONG\r\n')
+        wire.close()
+        works(server)
