@@ -206,31 +206,43 @@ static uint64_t conn_user_data(const struct uring *uring, const struct conn *con
         return user_data(operation, conns_generation(conn), conns_index(&uring->conns, conn));
 }
 
-static int uring_enable(struct uring *uring)
+/* A registered ring saves a look-up each io_uring_enter(). The registration is this thread's. */
+static bool uring_register_ring(const struct uring *uring, uint32_t *number)
+{
+        struct io_uring_rsrc_update update = {.offset = UINT32_MAX, .data = (uint64_t)uring->fd};
+        if (io_uring_register((unsigned)uring->fd, IORING_REGISTER_RING_FDS, &update, 1) != 1)
+                return false;
+        *number = update.offset;
+        return true;
+}
+
+static void uring_unregister_ring(const struct uring *uring, uint32_t number)
+{
+        struct io_uring_rsrc_update update = {.offset = number};
+        (void)io_uring_register((unsigned)uring->fd, IORING_UNREGISTER_RING_FDS, &update, 1);
+}
+
+/* In the thread that will own the ring. */
+static void uring_enable(struct uring *uring)
 {
         int error = io_uring_register((unsigned)uring->fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-        if (error < 0)
-                return error;
+        assert(error == 0);
+        (void)error;
         uring->enabled = true;
         uring->owner = pthread_self();
-        struct io_uring_rsrc_update update = {.offset = UINT32_MAX, .data = (uint64_t)uring->fd};
-        if (io_uring_register((unsigned)uring->fd, IORING_REGISTER_RING_FDS, &update, 1) == 1) {
-                uring->enter_fd = (int)update.offset;
+        uint32_t number;
+        if (uring->features[FEATURE_REGISTERED_RING].present && uring_register_ring(uring, &number)) {
+                uring->enter_fd = (int)number;
                 uring->enter_flags = IORING_ENTER_REGISTERED_RING;
-                uring->features[FEATURE_REGISTERED_RING].present = true;
         }
-        return 0;
 }
 
 /* Submits what is queued; with IORING_ENTER_GETEVENTS runs task work and, if `completions_min` is not there, sleeps
  * until `deadline_ns`. Nothing that it returns needs a decision: what was not submitted stays queued. */
 static void uring_enter(struct uring *uring, unsigned flags, unsigned completions_min, uint64_t deadline_ns)
 {
-        if (unlikely(!uring->enabled)) {
-                int error = uring_enable(uring);
-                assert(error == 0);
-                (void)error;
-        }
+        if (unlikely(!uring->enabled))
+                uring_enable(uring);
         struct __kernel_timespec timeout;
         struct io_uring_getevents_arg argument = {.sigmask_sz = _NSIG / 8};
         if (completions_min > 0 && deadline_ns != UINT64_MAX) {
@@ -1001,10 +1013,8 @@ static void uring_cancel_all(struct uring *uring)
         uring_enter(uring, IORING_ENTER_GETEVENTS, 0, 0);
         for (int i = 0; i < 1000 && uring_has_task_work(uring); i++)
                 uring_enter(uring, IORING_ENTER_GETEVENTS, 0, 0);
-        if (uring->enter_flags != 0) {
-                struct io_uring_rsrc_update update = {.offset = (uint32_t)uring->enter_fd};
-                (void)io_uring_register((unsigned)uring->fd, IORING_UNREGISTER_RING_FDS, &update, 1);
-        }
+        if (uring->enter_flags != 0)
+                uring_unregister_ring(uring, (uint32_t)uring->enter_fd);
 }
 
 static void uring_free(struct uring *uring)
@@ -1155,6 +1165,10 @@ static int uring_init(struct uring *uring)
         uring->features[FEATURE_MULTISHOT_ACCEPT].present = is_6_0 || uring_knows(uring, IORING_OP_SOCKET);
         if (!is_6_0 || !uring->features[FEATURE_TIMEOUT].present)
                 return -ENOSYS;
+        uint32_t number;
+        uring->features[FEATURE_REGISTERED_RING].present = uring_register_ring(uring, &number);
+        if (uring->features[FEATURE_REGISTERED_RING].present)
+                uring_unregister_ring(uring, number);
         uring->wake_fd = eventfd(0, EFD_CLOEXEC);
         if (uring->wake_fd < 0)
                 return -errno;

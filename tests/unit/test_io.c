@@ -572,7 +572,9 @@ static void a_flood_arrives_whole_and_in_order(void **state)
 {
         struct io_settings settings = settings_of(*(const enum io_backend *)*state);
         flooded(&settings, (size_t)24 << 20, false, "127.0.0.1:0");
-        flooded(&settings, (size_t)24 << 20, false, "unix:/tmp/spate-test-io-flood");
+        char address[64];
+        snprintf(address, sizeof(address), "unix:/tmp/spate-test-io-flood-%d", (int)getpid());
+        flooded(&settings, (size_t)24 << 20, false, address);
 }
 
 static void pausing_and_resuming_loses_nothing(void **state)
