@@ -230,6 +230,9 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 }
         }
         timerwheel_expire(&reactor->wheel, io_now_ns(io), reactor_fire, reactor);
+        /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
+         * the sleep. */
+        lanes_cut_stalled(&reactor->lanes, io_now_ns(io));
         peers_take_cut(reactor);
         reactor->has_sends = lanes_have_work(&reactor->lanes);
         lanes_flush(&reactor->lanes);

@@ -160,7 +160,9 @@ static void session_tick_quiet(struct reactor *reactor, struct session *session,
                 session->is_crowded = false;
                 session->is_private = false;
         }
-        if (session->cohort == NULL && !session->is_private && !registry_enter(reactor, session))
+        /* A lane that was cut in this turn takes nothing more; its session goes at the end of the turn. */
+        bool may_share = session->cohort == NULL && !session->is_private && session->peer.lane.cut == LANE_NOT_CUT;
+        if (may_share && !registry_enter(reactor, session))
                 session->quiet_ns = now + reactor->settings.quiet_ns + 1;
 }
 

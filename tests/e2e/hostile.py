@@ -356,6 +356,30 @@ def _(server):
     connection.close()
 
 
+@attack('a reader that stalls, and one that wants the same when it is cut off', max_stall='1s')
+def _(server):
+    stalled, publisher, second = server.connect(), Wire(server), Wire(server)
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    pour(stalled, b'CONNECT {"verbose":false}\r\nSUB stall.a 1\r\n')
+    publisher.say('CONNECT {"verbose":false}')
+    second.say('CONNECT {"verbose":false}')
+    second.settle()
+    time.sleep(0.3)
+    for _ in range(10):
+        publisher.say('PUB stall.a 1000000', 'x' * 1000000)
+    publisher.settle()
+    # Its set of subscriptions counts as quiet 100 ms later, and the stalled one is cut off in between.
+    time.sleep(0.94)
+    second.say('SUB stall.a 1')
+    second.settle()
+    time.sleep(0.4)
+    publisher.say('PUB stall.a 2', 'ok')
+    second.hear('MSG stall.a 1 2\r\nok\r\n')
+    stalled.close()
+    publisher.close()
+    second.close()
+
+
 @attack('thousands of subscriptions, made and dropped with their connection')
 def _(server):
     for _ in range(3):

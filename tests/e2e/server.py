@@ -22,6 +22,7 @@ SETTINGS = {
     'max_connections': ('--max-connections', 'max_connections'),
     'ping_interval': ('--ping-interval', 'ping_interval'),
     'ping_max': ('--ping-max', 'ping_max'),
+    'max_stall': ('--max-stall', None),  # nats-server has write_deadline, which counts otherwise
     'handshake_timeout': ('--handshake-timeout', None),  # nats-server has none without authorization
 }
 LISTENING = {
