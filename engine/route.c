@@ -137,6 +137,7 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
 {
         struct routes *routes = &reactor->routes;
         pattern_id id;
+        assert(sid.size <= UINT16_MAX); /* a control line is no longer */
         if (route_find_sid(routes, session, sid) != NULL)
                 return -EEXIST;
         struct subscription *new = calloc(1, sizeof *new + sid.size);
