@@ -102,7 +102,8 @@ static int settings_from(const struct options *options, struct reactor_settings 
 static void fit_descriptors(struct reactor_settings *settings)
 {
         struct rlimit limit;
-        rlim_t wanted = (rlim_t)settings->conns_max + 128;
+        rlim_t spare = 128; /* the listeners, the backend, those told that they are too many */
+        rlim_t wanted = (rlim_t)settings->conns_max + spare;
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
                 return;
         if (limit.rlim_cur < wanted) {
@@ -110,7 +111,7 @@ static void fit_descriptors(struct reactor_settings *settings)
                 setrlimit(RLIMIT_NOFILE, &limit);
         }
         if (limit.rlim_cur < wanted) {
-                uint32_t possible = (uint32_t)limit.rlim_cur - 128;
+                uint32_t possible = (uint32_t)(limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : limit.rlim_cur / 2);
                 log_info("connections_limited", "asked=%u possible=%u reason=RLIMIT_NOFILE", settings->conns_max,
                          possible);
                 settings->conns_max = possible;
