@@ -4,8 +4,6 @@
 #include "engine/base/log.h"
 #include "engine/reactor.h"
 
-#define FINISH_NS_MAX NS_PER_S /* how long a connection that is told goodbye may take to hear it */
-
 void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
                  const struct peer_protocol *protocol)
 {
@@ -159,7 +157,7 @@ static void peer_shut(struct reactor *reactor, struct peer *peer)
         peer->state = PEER_SHUT;
         peer->lane.ended = true;
         io_shutdown(reactor->io, peer->lane.id);
-        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + FINISH_NS_MAX);
+        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + PEER_FINISH_NS);
 }
 
 void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id reason)
@@ -170,7 +168,9 @@ void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id rea
         peer->state = PEER_FINISHING;
         peer_protocol_ended(reactor, peer);
         lane_leave(&reactor->lanes, &peer->lane);
-        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + FINISH_NS_MAX);
+        /* A lane that was cut has had its time. */
+        uint64_t finish_ns = peer->lane.cut == LANE_NOT_CUT ? reactor->finish_ns : PEER_FINISH_NS;
+        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + finish_ns);
         if (lane_is_drained(&peer->lane))
                 peer_shut(reactor, peer);
 }

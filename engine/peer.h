@@ -34,6 +34,7 @@ struct peer_protocol {
 enum peer_state { PEER_OPEN, PEER_FINISHING, PEER_SHUT, PEER_CLOSING };
 
 #define PEER_ADDRESS_BYTES 48
+#define PEER_FINISH_NS NS_PER_S /* how long a connection that is told goodbye may take to hear it */
 
 struct peer {
         struct lane lane;
@@ -62,7 +63,7 @@ void peer_end(struct reactor *reactor, struct peer *peer, int error);
 void peer_closed(struct reactor *reactor, struct peer *peer);
 void peer_ticked(struct reactor *reactor, struct peer *peer);
 
-/* Takes no more input, sends what is in the lane (at most a second long), then closes. `reason` is the row of
+/* Takes no more input, sends what is in the lane (at most reactor->finish_ns long), then closes. `reason` is the row of
  * connections_closed. */
 void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id reason);
 /* Closes at once; what was not sent is dropped and counted. */

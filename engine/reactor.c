@@ -49,6 +49,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         if (reactor == NULL)
                 return -ENOMEM;
         reactor->settings = *settings;
+        reactor->finish_ns = PEER_FINISH_NS;
         reactor->settings.io.conns_max = reactor_slots(settings);
         list_init(&reactor->crowded);
         random_secret(seeds, sizeof seeds);
@@ -242,9 +243,11 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         return total;
 }
 
-void reactor_drain(struct reactor *reactor)
+void reactor_drain(struct reactor *reactor, uint64_t finish_ns)
 {
         reactor->is_stopping = true;
+        if (finish_ns > reactor->finish_ns)
+                reactor->finish_ns = finish_ns;
         io_stop_listening(reactor->io);
         for (uint32_t i = 0; i < reactor->by_index_count; i++) {
                 struct peer *peer = reactor->by_index[i];

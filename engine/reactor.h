@@ -63,6 +63,7 @@ struct reactor {
         uint64_t started_ns;
         uint64_t flush_ns; /* what the last flush cost */
         bool has_sends;    /* the last flush queued some */
+        uint64_t finish_ns; /* how long a connection that is told goodbye may take to hear it */
         bool is_stopping;  /* draining: everyone is told, nobody new comes in */
         char server_id[24];
         char server_name[64];
@@ -85,8 +86,8 @@ int reactor_listen(struct reactor *reactor, const char *address, const struct pe
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns);
 
 /* Orderly end: stops listening, tells every client, sends what is there, closes. The turns that follow do it; it is
- * over when peers_count is 0. */
-void reactor_drain(struct reactor *reactor);
+ * over when peers_count is 0. A client may take `finish_ns` to take what is its own, and at least as long as ever. */
+void reactor_drain(struct reactor *reactor, uint64_t finish_ns);
 
 static inline void reactor_count(struct reactor *reactor, enum counter_id id, uint64_t value)
 {

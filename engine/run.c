@@ -249,7 +249,7 @@ static void turn_until_stopped(struct reactor *reactor, uint64_t drain_ns)
                 reactor_turn(reactor, UINT64_MAX);
         log_info("draining", "connections=%u", reactor->peers_count);
         uint64_t until_ns = clock_monotonic_ns() + drain_ns;
-        reactor_drain(reactor);
+        reactor_drain(reactor, drain_ns);
         while (reactor->peers_count > 0 && stops_asked == 1 && clock_monotonic_ns() < until_ns)
                 reactor_turn(reactor, until_ns);
         log_info("stopped", "connections_cut=%u", reactor->peers_count);

@@ -163,6 +163,26 @@ def _():
             assert not os.path.exists(path), 'the socket stays behind'
 
 
+@it('waits at its end for a slow reader as long as --drain-timeout says')
+def _():
+    with Server('spate', flags=['--drain-timeout', '20s']) as server:
+        slow, publisher = server.connect(), Wire(server)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b'CONNECT {"verbose":false}\r\nSUB slow.a 1\r\n')
+        time.sleep(0.2)
+        publisher.say('CONNECT {"verbose":false}')
+        for _ in range(8):
+            publisher.say('PUB slow.a 1000000', 'x' * 1000000)
+        publisher.settle()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(2)
+        heard = 0
+        while data := slow.recv(1 << 20):
+            heard += len(data)
+        assert heard > 8000000, heard
+        assert server.process.wait(SECONDS) == EXIT_OK
+
+
 @it('tells what is wrong with an option, and what would do')
 def _():
     for arguments, words in ((['--lisen', 'x'], ['--listen']), (['--max-payload', '9GiB'], ['max-payload', '9GiB']),

@@ -501,7 +501,7 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         settle(&simulated); /* … and whoever got some of them has heard a PONG behind the last */
         check_dues(&simulated);
 
-        reactor_drain(simulated.reactor);
+        reactor_drain(simulated.reactor, 0);
         for (int turns = 0; turns < 100000 && simulated.reactor->peers_count > 0; turns++)
                 turn(&simulated, 5 * NS_PER_MS);
         must(simulated.reactor->peers_count == 0, "%u connections do not end", simulated.reactor->peers_count);
