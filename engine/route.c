@@ -274,6 +274,19 @@ static bool queue_deliver(struct reactor *reactor, const struct session *from, c
         return false;
 }
 
+/* One member of this group alone: costs the members that do not take it, not the groups beside it. */
+static bool queue_deliver_alone(struct reactor *reactor, const struct session *from, const struct event *event,
+                                const struct queue_group *group)
+{
+        uint64_t number = random_below(&reactor->random, group->members_count);
+        for (uint32_t tries = 0; tries < group->members_count; tries++, number++) {
+                struct subscription *member = group->members[number % group->members_count];
+                if (route_wants(from, member) && session_deliver(reactor, member, event))
+                        return true;
+        }
+        return false;
+}
+
 static uint32_t route_deliver_groups(struct reactor *reactor, const struct session *from, const struct event *event,
                                      const pattern_id *ids, size_t ids_count)
 {
@@ -295,8 +308,7 @@ static uint32_t route_deliver_groups(struct reactor *reactor, const struct sessi
                         if (known == QUEUE_NAMES_MAX) {
                                 /* More names than there is room for: those serve themselves one by one, pattern by
                                  * pattern. */
-                                struct queue_pick alone = {.first = group, .members_count = group->members_count};
-                                delivered += queue_deliver(reactor, from, event, &ids[i], 1, &alone);
+                                delivered += queue_deliver_alone(reactor, from, event, group);
                                 continue;
                         }
                         if (known == picks_count)

@@ -167,7 +167,6 @@ def _():
 def _():
     with Server('spate', flags=['--drain-timeout', '20s']) as server:
         slow, publisher = server.connect(), Wire(server)
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(b'CONNECT {"verbose":false}\r\nSUB slow.a 1\r\n')
         time.sleep(0.2)
         publisher.say('CONNECT {"verbose":false}')
