@@ -469,9 +469,9 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
                 sim.window_bytes = 4096;
         sim.trace = is_traced ? stderr : NULL;
         struct reactor_settings settings = {
-                .memory_bytes = (size_t)64 << 20,
+                .memory_bytes = (size_t)4 << (20 + random_below(&simulated.random, 5)),
                 .lag_bytes_max = (size_t)1 << (17 + random_below(&simulated.random, 6)),
-                .stall_ns_max = 10 * NS_PER_S,
+                .stall_ns_max = (5 * NS_PER_MS) << random_below(&simulated.random, 12),
                 .handshake_ns = 100 * NS_PER_S,
                 .quiet_ns = random_below(&simulated.random, 10 * NS_PER_MS),
                 .ping_interval_ns = random_chance(&simulated.random, 1, 2) ? 2 * NS_PER_S : 120 * NS_PER_S,
