@@ -61,10 +61,10 @@ struct reactor {
         uint16_t listener_ports[REACTOR_LISTENERS_MAX];
         uint64_t next_client_id;
         uint64_t started_ns;
-        uint64_t flush_ns; /* what the last flush cost */
-        bool has_sends;    /* the last flush queued some */
+        uint64_t flush_ns;  /* what the last flush cost */
+        bool has_sends;     /* the last flush queued some */
         uint64_t finish_ns; /* how long a connection that is told goodbye may take to hear it */
-        bool is_stopping;  /* draining: everyone is told, nobody new comes in */
+        bool is_stopping;   /* draining: everyone is told, nobody new comes in */
         char server_id[24];
         char server_name[64];
         struct io_event events[REACTOR_EVENTS_MAX];

@@ -111,7 +111,8 @@ static void fit_descriptors(struct reactor_settings *settings)
                 setrlimit(RLIMIT_NOFILE, &limit);
         }
         if (limit.rlim_cur < wanted) {
-                uint32_t possible = (uint32_t)(limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : limit.rlim_cur / 2);
+                uint32_t possible =
+                        (uint32_t)(limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : limit.rlim_cur / 2);
                 log_info("connections_limited", "asked=%u possible=%u reason=RLIMIT_NOFILE", settings->conns_max,
                          possible);
                 settings->conns_max = possible;
