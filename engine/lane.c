@@ -192,7 +192,8 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes)
                 }
         }
         lane_mark_ready(lanes, lane);
-        if (unlikely(stream_held_bytes(&lane->own) > lanes->lag_bytes_max))
+        /* Whom the network was not even offered this has not fallen behind. */
+        if (unlikely(stream_held_bytes(&lane->own) > lanes->lag_bytes_max) && list_is_linked(&lane->waiting_link))
                 lane_cut(lanes, lane, LANE_CUT_SLOW);
 }
 

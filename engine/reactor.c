@@ -198,10 +198,31 @@ static void reactor_fire(struct timer *timer, void *context)
         peer_ticked(context, container_of(timer, struct peer, timer));
 }
 
+#define PUSH_EVENTS_MAX 256
+
+static uint64_t reactor_push_bytes(const struct reactor *reactor)
+{
+        return reactor->lanes.memory.taken_bytes + reactor->lanes.memory.region_bytes / 8;
+}
+
+void reactor_push(struct reactor *reactor)
+{
+        struct io_event events[PUSH_EVENTS_MAX];
+        int count;
+        lanes_flush(&reactor->lanes);
+        do {
+                count = io_push(reactor->io, events, PUSH_EVENTS_MAX);
+                for (int i = 0; i < count; i++)
+                        reactor_dispatch(reactor, &events[i]);
+        } while (count == PUSH_EVENTS_MAX);
+        reactor->push_bytes = reactor_push_bytes(reactor);
+}
+
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
 {
         struct io *io = reactor->io;
         uint64_t input_bytes = 0;
+        reactor->push_bytes = reactor_push_bytes(reactor);
         uint64_t stall_ns = lanes_cut_stalled(&reactor->lanes, io_now_ns(io));
         uint64_t timer_ns = timerwheel_next_ns(&reactor->wheel);
         if (timer_ns < deadline_ns)

@@ -61,10 +61,11 @@ struct reactor {
         uint16_t listener_ports[REACTOR_LISTENERS_MAX];
         uint64_t next_client_id;
         uint64_t started_ns;
-        uint64_t flush_ns;  /* what the last flush cost */
-        bool has_sends;     /* the last flush queued some */
-        uint64_t finish_ns; /* how long a connection that is told goodbye may take to hear it */
-        bool is_stopping;   /* draining: everyone is told, nobody new comes in */
+        uint64_t flush_ns;   /* what the last flush cost */
+        bool has_sends;      /* the last flush queued some */
+        uint64_t push_bytes; /* stream memory at which the turn sends before its end */
+        uint64_t finish_ns;  /* how long a connection that is told goodbye may take to hear it */
+        bool is_stopping;    /* draining: everyone is told, nobody new comes in */
         char server_id[24];
         char server_name[64];
         struct io_event events[REACTOR_EVENTS_MAX];
@@ -81,13 +82,22 @@ void reactor_free(struct reactor *reactor);
 int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
                    char bound[IO_ADDRESS_BYTES_MAX]);
 
-/* One turn, on a thread that is registered with base/epoch. Waits at most until `deadline_ns`. Returns how many events
- * the backend had. */
+/* One turn. Waits at most until `deadline_ns`. Returns how many events the backend had. */
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns);
 
 /* Orderly end: stops listening, tells every client, sends what is there, closes. The turns that follow do it; it is
  * over when peers_count is 0. A client may take `finish_ns` to take what is its own, and at least as long as ever. */
 void reactor_drain(struct reactor *reactor, uint64_t finish_ns);
+
+/* Sends what has gathered, now. Between two events, while no list is being walked. */
+void reactor_push(struct reactor *reactor);
+/* What one turn appends is not bounded by what it receives: an event may have thousands of private subscribers. So a
+ * turn sends each time that it has appended an eighth of the memory, instead of cutting off those who would take it. */
+static inline void reactor_relieve(struct reactor *reactor)
+{
+        if (unlikely(reactor->lanes.memory.taken_bytes > reactor->push_bytes))
+                reactor_push(reactor);
+}
 
 static inline void reactor_count(struct reactor *reactor, enum counter_id id, uint64_t value)
 {

@@ -403,6 +403,7 @@ void route_publish(struct reactor *reactor, struct session *from, const struct e
                         if (events[i].reply.size > 0 && from->no_responders)
                                 session_no_responders(reactor, from, &events[i]);
                 }
+                reactor_relieve(reactor);
         }
         /* Only now: learning a subject may overwrite the row that an event of this batch was just answered from. */
         for (size_t i = 0; i < unknown_count; i++) {

@@ -478,6 +478,13 @@ static int epoll_poll(struct io *io, struct io_event *events, int events_max, ui
 
 /* ---- what the engine calls ---- */
 
+static int epoll_push(struct io *io, struct io_event *events, int events_max)
+{
+        struct batch batch = {.events = events, .max = events_max};
+        epoll_send_queued(container_of(io, struct epoll, io), &batch);
+        return batch.count;
+}
+
 static void epoll_send(struct io *io, io_id id, const struct span *pieces, size_t pieces_count)
 {
         struct epoll *epoll = container_of(io, struct epoll, io);
@@ -668,6 +675,7 @@ static const struct io_operations epoll_operations = {
         .stop_listening = epoll_stop_listening,
         .connect = epoll_connect,
         .poll = epoll_poll,
+        .push = epoll_push,
         .send = epoll_send,
         .pause = epoll_pause,
         .shutdown = epoll_shutdown,

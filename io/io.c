@@ -91,6 +91,14 @@ int io_poll(struct io *io, struct io_event *events, int events_max, uint64_t dea
         return count;
 }
 
+int io_push(struct io *io, struct io_event *events, int events_max)
+{
+        assert(events_max >= 64);
+        int count = io->operations->push == NULL ? 0 : io->operations->push(io, events, events_max);
+        assert(count >= 0 && count <= events_max);
+        return count;
+}
+
 void io_send(struct io *io, io_id id, const struct span *pieces, size_t pieces_count)
 {
         assert_slow(pieces_count >= 1 && pieces_count <= IO_PIECES_MAX);

@@ -140,6 +140,11 @@ int io_connect(struct io *io, const char *address, io_id *id);
  * one batch what was sent before is released before what was received is told, on kernel backends. */
 int io_poll(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns);
 
+/* Hands out the sends that are queued, now and not in the next io_poll(), and tells only what comes back of sends at
+ * once, as IO_RELEASED; what the last io_poll() lent to the caller stays good. Fills at most `events_max` (>= 64) and
+ * returns their number: as many as that: there may be more. 0 on a backend whose sends come back later. */
+int io_push(struct io *io, struct io_event *events, int events_max);
+
 /* Lends `pieces_count` (1 .. IO_PIECES_MAX) pieces, none empty, to be sent in this order. The array is copied, the
  * bytes are not. Not while traits.sends_max sends are unreleased, nor past lent_bytes_max, nor between a short
  * IO_RELEASED and its IO_WRITABLE, nor after io_shutdown(). Queues only. */
@@ -174,6 +179,7 @@ struct io_operations {
         void (*stop_listening)(struct io *io);
         int (*connect)(struct io *io, const char *address, io_id *id);
         int (*poll)(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns);
+        int (*push)(struct io *io, struct io_event *events, int events_max); /* NULL: 0 */
         void (*send)(struct io *io, io_id id, const struct span *pieces, size_t pieces_count);
         void (*pause)(struct io *io, io_id id, bool paused);
         void (*shutdown)(struct io *io, io_id id);

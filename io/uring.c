@@ -707,9 +707,15 @@ static unsigned uring_completions_tail(const struct uring *uring)
         return __atomic_load_n(uring->cq_kernel_tail, __ATOMIC_ACQUIRE);
 }
 
-/* Completions become events. Sends run before any receive of the same io_uring_enter(), so they mostly stand in front
- * and the first walk ends behind the last of them; what it took from between others is marked as dealt with. */
-static void uring_collect(struct uring *uring, struct batch *batch)
+static void uring_completions_taken(struct uring *uring, unsigned head)
+{
+        uring->cq_head = head;
+        /* Pairs with the kernel's acquire: it may write over what we have read. */
+        __atomic_store_n(uring->cq_kernel_head, head, __ATOMIC_RELEASE);
+}
+
+/* Those of sends become events; what is taken from between others is marked as dealt with. */
+static void uring_collect_sends(struct uring *uring, struct batch *batch)
 {
         unsigned tail = uring_completions_tail(uring);
         unsigned head = uring->cq_head;
@@ -723,12 +729,20 @@ static void uring_collect(struct uring *uring, struct batch *batch)
                 else
                         cqe->user_data = user_data(OPERATION_NONE, 0, 0);
         }
+        uring_completions_taken(uring, head);
+}
+
+/* Completions become events. Sends run before any receive of the same io_uring_enter(), so they mostly stand in front
+ * and the first walk ends behind the last of them. */
+static void uring_collect(struct uring *uring, struct batch *batch)
+{
+        unsigned tail = uring_completions_tail(uring);
+        uring_collect_sends(uring, batch);
         uring_tell_ready(uring, batch);
+        unsigned head = uring->cq_head;
         while (head != tail && batch_has_room(batch) && uring->texts_used < ACCEPTS_PER_POLL)
                 uring_completed(uring, &uring->cqes[head++ & uring->cq_mask], batch);
-        uring->cq_head = head;
-        /* Pairs with the kernel's acquire: it may write over what we have read. */
-        __atomic_store_n(uring->cq_kernel_head, head, __ATOMIC_RELEASE);
+        uring_completions_taken(uring, head);
         uring_tell_ready(uring, batch);
 }
 
@@ -820,6 +834,18 @@ static int uring_poll(struct io *io, struct io_event *events, int events_max, ui
 }
 
 /* ---- what the engine calls ---- */
+
+static int uring_push(struct io *io, struct io_event *events, int events_max)
+{
+        struct uring *uring = container_of(io, struct uring, io);
+        struct batch batch = {.events = events, .max = events_max};
+        if (uring->sends_outstanding == 0)
+                return 0;
+        if (uring->sq_head != uring->sq_tail)
+                uring_enter(uring, 0, 0, 0); /* runs no task work: nothing is received */
+        uring_collect_sends(uring, &batch);
+        return batch.count;
+}
 
 static void uring_send(struct io *io, io_id id, const struct span *pieces, size_t pieces_count)
 {
@@ -1059,6 +1085,7 @@ static const struct io_operations uring_operations = {
         .stop_listening = uring_stop_listening,
         .connect = uring_connect,
         .poll = uring_poll,
+        .push = uring_push,
         .send = uring_send,
         .pause = uring_pause,
         .shutdown = uring_shutdown,

@@ -182,6 +182,29 @@ def _():
         assert server.process.wait(SECONDS) == EXIT_OK
 
 
+@it('cuts off nobody for a burst that many take, each in a way of its own')
+def _():
+    with Server('spate', flags=['--memory', '32MiB', '--receive-buffer', '1MiB']) as server:
+        readers, publisher = [server.connect() for _ in range(200)], Wire(server)
+        for number, reader in enumerate(readers):
+            reader.sendall(b'CONNECT {"verbose":false}\r\nSUB burst.a %d\r\nPING\r\n' % (1000 + number))
+        for reader in readers:
+            heard = b''
+            while not heard.endswith(b'PONG\r\n'):
+                heard += reader.recv(4096)
+        publisher.say('CONNECT {"verbose":false}')
+        event = b'MSG burst.a 1000 0\r\n\r\n'
+        for _ in range(2):
+            publisher.say(*(['PUB burst.a 0', ''] * 8000))
+            publisher.settle()
+            for reader in readers:
+                left = len(event) * 8000
+                while left > 0:
+                    data = reader.recv(left)
+                    assert data, 'cut off'
+                    left -= len(data)
+
+
 @it('tells what is wrong with an option, and what would do')
 def _():
     for arguments, words in ((['--lisen', 'x'], ['--listen']), (['--max-payload', '9GiB'], ['max-payload', '9GiB']),
