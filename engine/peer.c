@@ -18,6 +18,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         memset(peer, 0, protocol->bytes);
         lane_init(&peer->lane, id);
         timer_init(&peer->timer);
+        list_init(&peer->kept_link);
         peer->protocol = protocol;
         peer->listener = listener;
         peer->opened_ns = io_now_ns(reactor->io);
@@ -33,27 +34,54 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
 
 static void peer_drop_kept(struct reactor *reactor, struct peer *peer)
 {
-        if (peer->kept != NULL)
+        if (peer->kept != NULL) {
                 buddy_give(&reactor->lanes.memory, peer->kept, peer->kept_block_bytes);
+                reactor->kept_bytes -= peer->kept_block_bytes;
+        }
+        list_remove(&peer->kept_link);
         peer->kept = NULL;
         peer->kept_bytes = 0;
         peer->kept_block_bytes = 0;
         peer->kept_needed = 0;
 }
 
+/* Closes the peer that has begun its operation longest ago; false: it is this one, or nobody has. */
+static bool peers_shed_kept(struct reactor *reactor, const struct peer *peer)
+{
+        if (list_is_empty(&reactor->kept))
+                return false;
+        struct peer *oldest = list_entry(reactor->kept.next, struct peer, kept_link);
+        if (oldest == peer)
+                return false;
+        peer_close(reactor, oldest, COUNT_CLOSED_MEMORY);
+        return true;
+}
+
+/* A block for `wanted` bytes, or NULL. Half of the memory is for events on their way out, whoever begins operations. */
+static uint8_t *peer_take_block(struct reactor *reactor, const struct peer *peer, size_t wanted, size_t *block_bytes)
+{
+        struct lanes *lanes = &reactor->lanes;
+        if (wanted > BUDDY_BLOCK_BYTES_MAX)
+                return NULL;
+        while (reactor->kept_bytes + wanted > lanes->memory.region_bytes / 2)
+                if (!peers_shed_kept(reactor, peer))
+                        return NULL;
+        uint8_t *block;
+        do
+                block = buddy_take(&lanes->memory, wanted, block_bytes);
+        while (block == NULL && (lanes_shed(lanes) || peers_shed_kept(reactor, peer)));
+        return block;
+}
+
 /* Keeps `more` behind what is kept. false: there is no memory; the peer has been closed. */
 static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span more)
 {
         size_t wanted = peer->kept_bytes + more.size;
-        if (wanted < peer->kept_needed)
-                wanted = peer->kept_needed;
         if (wanted > peer->kept_block_bytes) {
+                /* Room ahead, but only some times what has come: to say that a megabyte follows costs a few bytes. */
+                size_t ahead = peer->kept_needed < 4 * wanted ? peer->kept_needed : 4 * wanted;
                 size_t block_bytes = 0;
-                uint8_t *block = NULL;
-                if (wanted <= BUDDY_BLOCK_BYTES_MAX)
-                        do
-                                block = buddy_take(&reactor->lanes.memory, wanted, &block_bytes);
-                        while (block == NULL && lanes_shed(&reactor->lanes));
+                uint8_t *block = peer_take_block(reactor, peer, wanted < ahead ? ahead : wanted, &block_bytes);
                 if (block == NULL) {
                         peer_close(reactor, peer, COUNT_CLOSED_MEMORY);
                         return false;
@@ -61,7 +89,11 @@ static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span mo
                 if (peer->kept != NULL) {
                         memcpy(block, peer->kept, peer->kept_bytes);
                         buddy_give(&reactor->lanes.memory, peer->kept, peer->kept_block_bytes);
+                        reactor->kept_bytes -= peer->kept_block_bytes;
+                } else {
+                        list_push_back(&reactor->kept, &peer->kept_link);
                 }
+                reactor->kept_bytes += block_bytes;
                 peer->kept = block;
                 peer->kept_block_bytes = block_bytes;
         }

@@ -43,6 +43,7 @@ struct peer {
         uint8_t *
                 kept; /* a block of the stream memory: the start of an operation that was cut by the end of a receive */
         size_t kept_bytes, kept_block_bytes, kept_needed;
+        struct list kept_link; /* in reactor->kept while something is kept */
         uint64_t opened_ns;
         uint32_t listener;
         uint8_t state;  /* enum peer_state */

@@ -52,6 +52,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->finish_ns = PEER_FINISH_NS;
         reactor->settings.io.conns_max = reactor_slots(settings);
         list_init(&reactor->crowded);
+        list_init(&reactor->kept);
         random_secret(seeds, sizeof seeds);
         if (settings->seed != 0)
                 for (size_t i = 0; i < array_count(seeds); i++)

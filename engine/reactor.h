@@ -49,6 +49,8 @@ struct reactor {
         struct routes routes;
         struct registry registry;
         struct list crowded; /* sessions to take out of their cohorts, by crowded_link */
+        struct list kept;    /* peers that have begun an operation and not ended it, the oldest first, by kept_link */
+        uint64_t kept_bytes; /* in blocks of the stream memory */
         struct pool peers;
         struct peer **by_index; /* by io_id_index() */
         uint32_t by_index_count;

@@ -356,6 +356,19 @@ def _(server):
     connection.close()
 
 
+@attack('events begun by the hundred and never ended')
+def _(server):
+    beginners = [server.connect() for _ in range(600)]
+    for connection in beginners:
+        pour(connection, b'CONNECT {"verbose":false}\r\nPUB begun.a 1048576\r\nx')
+    time.sleep(0.2)
+    pair = Pair(server)
+    pair.still_works()
+    pair.close()
+    for connection in beginners:
+        connection.close()
+
+
 @attack('a reader that stalls, and one that wants the same when it is cut off', max_stall='1s')
 def _(server):
     stalled, publisher, second = server.connect(), Wire(server), Wire(server)
