@@ -46,6 +46,7 @@
 #define LISTENERS_MAX 64
 #define ACCEPTS_PER_POLL 256
 #define ACCEPT_RETRY_NS (100 * NS_PER_MS)
+#define WRITABLE_RETRY_NS (10 * NS_PER_MS)
 #define CQ_ENTRIES_MAX 65536u
 #define TASK_ROUNDS_MAX 8
 #define DATAGRAM_BUFFERS_COUNT 256u
@@ -152,7 +153,9 @@ struct uring {
         struct msghdr datagram_header;
         struct list starved; /* like dirty, and served first: those whose receive ended before it got a buffer */
         struct list dirty;
+        struct list later; /* connections, by their link in dirty: they are put there at later_ns */
         struct list ready;
+        uint64_t later_ns; /* UINT64_MAX: none waits */
         struct listener listeners[LISTENERS_MAX];
         uint32_t listeners_count;
         bool listeners_dirty;
@@ -567,14 +570,22 @@ static void uring_connected(struct uring *uring, struct conn *conn, struct batch
         batch_add(batch, IO_CONNECTED, conns_id(&uring->conns, conn))->error = error;
 }
 
-static void uring_writable(struct uring *uring, struct conn *conn, struct batch *batch)
+static void uring_writable(struct uring *uring, struct conn *conn, const struct io_uring_cqe *cqe, struct batch *batch)
 {
         conn->awaits_writable = false;
         conn->outstanding--;
-        if (conn->closing)
+        if (conn->closing) {
                 conn_make_dirty(uring, conn);
-        else
+        } else if (cqe->res > 0 && (cqe->res & (POLLOUT | POLLERR | POLLHUP)) == 0) {
+                /* The kernel adds POLLRDHUP to what is asked for, so behind the peer's end a poll never waits. */
+                conn->wants_writable = true;
+                list_remove(&conn->dirty);
+                list_push_back(&uring->later, &conn->dirty);
+                if (uring->later_ns == UINT64_MAX)
+                        uring->later_ns = uring->io.now_ns + WRITABLE_RETRY_NS;
+        } else {
                 batch_add(batch, IO_WRITABLE, conns_id(&uring->conns, conn));
+        }
 }
 
 /* A receive that is just being retried cannot be found; then the cancellation is tried again. */
@@ -654,7 +665,7 @@ static void uring_completed(struct uring *uring, const struct io_uring_cqe *cqe,
         if (likely(operation == OPERATION_RECEIVE))
                 uring_received(uring, conn, cqe, batch);
         else if (operation == OPERATION_WRITABLE)
-                uring_writable(uring, conn, batch);
+                uring_writable(uring, conn, cqe, batch);
         else if (operation == OPERATION_CONNECT)
                 uring_connected(uring, conn, batch);
         else
@@ -785,6 +796,10 @@ static void uring_reconcile(struct uring *uring)
                 sqe->len = sizeof(uring->wake_value);
                 uring->wake_reading = true;
         }
+        if (unlikely(uring->later_ns <= uring->io.now_ns)) {
+                list_splice_back(&uring->dirty, &uring->later);
+                uring->later_ns = UINT64_MAX;
+        }
         struct list dirty;
         list_init(&dirty);
         list_splice_back(&dirty, &uring->starved);
@@ -824,6 +839,8 @@ static int uring_poll(struct io *io, struct io_event *events, int events_max, ui
                 uring_reconcile(uring);
                 bool may_sleep = list_is_empty(&uring->ready) && uring->cq_head == uring_completions_tail(uring);
                 uint64_t sleep_until_ns = deadline_ns < uring->retry_ns ? deadline_ns : uring->retry_ns;
+                if (uring->later_ns < sleep_until_ns)
+                        sleep_until_ns = uring->later_ns;
                 uring_enter(uring, IORING_ENTER_GETEVENTS, may_sleep && sleep_until_ns > 0, sleep_until_ns);
                 uring_run_task_work(uring, events_max);
                 io->now_ns = clock_monotonic_ns();
@@ -1225,6 +1242,8 @@ int io_uring_start(struct io **io, const struct io_settings *settings)
         uring->retry_ns = UINT64_MAX;
         list_init(&uring->starved);
         list_init(&uring->dirty);
+        list_init(&uring->later);
+        uring->later_ns = UINT64_MAX;
         list_init(&uring->ready);
         memcpy(uring->features, feature_rows, sizeof(feature_rows));
         uring->io = (struct io){

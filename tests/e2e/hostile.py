@@ -369,6 +369,33 @@ def _(server):
         connection.close()
 
 
+def cpu_seconds(server):
+    with open(f'/proc/{server.process.pid}/stat', encoding='ascii') as file:
+        fields = file.read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+@attack('readers that stall and then say that they will send nothing more')
+def _(server):
+    readers, publisher = [server.connect() for _ in range(3)], Wire(server)
+    for reader in readers:
+        pour(reader, b'CONNECT {"verbose":false}\r\nSUB half.a 1\r\n')
+    publisher.say('CONNECT {"verbose":false}')
+    time.sleep(0.2)
+    for _ in range(10):
+        publisher.say('PUB half.a 1000000', 'x' * 1000000)
+    publisher.settle()
+    for reader in readers:
+        reader.shutdown(socket.SHUT_WR)
+    before = cpu_seconds(server)
+    time.sleep(0.8)
+    used = cpu_seconds(server) - before
+    for reader in readers:
+        reader.close()
+    publisher.close()
+    assert used < 0.4, f'the server is busy with them: {used} s in 0.8 s'
+
+
 @attack('a reader that stalls, and one that wants the same when it is cut off', max_stall='1s')
 def _(server):
     stalled, publisher, second = server.connect(), Wire(server), Wire(server)
