@@ -84,7 +84,8 @@ void reactor_free(struct reactor *reactor);
 int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
                    char bound[IO_ADDRESS_BYTES_MAX]);
 
-/* One turn. Waits at most until `deadline_ns`. Returns how many events the backend had. */
+/* One turn, on a thread that is registered with base/epoch. Waits at most until `deadline_ns`. Returns how many events
+ * the backend had. */
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns);
 
 /* Orderly end: stops listening, tells every client, sends what is there, closes. The turns that follow do it; it is
