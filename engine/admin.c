@@ -11,6 +11,7 @@
 #include "io/wire/http.h"
 
 #define REQUEST_BYTES_MAX 8192
+#define UNREAD_BYTES_MAX ((uint64_t)256 << 10) /* answers that wait for a client that goes on asking */
 
 static void admin_answer(struct reactor *reactor, struct admin *admin, const struct http_request *request, int status,
                          const char *type, struct span body)
@@ -124,6 +125,10 @@ static size_t admin_take(struct reactor *reactor, struct peer *peer, struct span
         *needed = 0;
         while (taken < in.size && peer->state == PEER_OPEN) {
                 struct http_request request;
+                if (stream_held_bytes(&peer->lane.own) > UNREAD_BYTES_MAX) {
+                        peer_close(reactor, peer, COUNT_CLOSED_SLOW);
+                        break;
+                }
                 ssize_t size = http_decode_request(span_skip(in, taken), REQUEST_BYTES_MAX, &request);
                 if (size < 0)
                         admin_answer(reactor, admin, NULL, 400, "text/plain",
