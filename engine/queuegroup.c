@@ -3,51 +3,61 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
-static struct queue_group *queue_group_find(struct route *route, struct span name)
+static uint64_t queue_group_hash(const struct routes *routes, const struct route *route, struct span name)
 {
-        list_for_each(&route->groups, link)
-        {
-                struct queue_group *group = list_entry(link, struct queue_group, route_link);
-                if (span_equal(span_of(group->name, group->name_bytes), name))
+        return XXH3_64bits_withSeed(name.bytes, name.size, routes->hash_seed + route->id);
+}
+
+/* By hash: a million groups of one pattern must not make the next SUB a walk over all of them. */
+static struct queue_group *queue_group_find(const struct routes *routes, const struct route *route, struct span name)
+{
+        uint64_t hash = queue_group_hash(routes, route, name);
+        for (struct map_node *node = map_first(&routes->groups, hash); node != NULL; node = map_next(node)) {
+                struct queue_group *group = container_of(node, struct queue_group, node);
+                if (group->route == route && span_equal(span_of(group->name, group->name_bytes), name))
                         return group;
         }
         return NULL;
 }
 
-static struct queue_group *queue_group_new(struct route *route, struct span name)
+static struct queue_group *queue_group_new(struct routes *routes, struct route *route, struct span name)
 {
         struct queue_group *group = calloc(1, sizeof *group + name.size);
         if (group == NULL)
                 return NULL;
+        group->route = route;
         group->name_bytes = (uint16_t)name.size;
         span_copy(group->name, name);
         list_push_back(&route->groups, &group->route_link);
+        map_insert(&routes->groups, &group->node, queue_group_hash(routes, route, name));
         return group;
 }
 
-static void queue_group_free_if_empty(struct queue_group *group)
+static void queue_group_free_if_empty(struct routes *routes, struct queue_group *group)
 {
         if (group->members_count > 0)
                 return;
         list_remove(&group->route_link);
+        map_remove(&routes->groups, &group->node);
         free(group->members);
         free(group);
 }
 
-int queue_group_add(struct route *route, struct span name, struct subscription *subscription)
+int queue_group_add(struct routes *routes, struct route *route, struct span name, struct subscription *subscription)
 {
-        struct queue_group *group = queue_group_find(route, name);
+        struct queue_group *group = queue_group_find(routes, route, name);
         assert(name.size <= UINT16_MAX);
         if (group == NULL)
-                group = queue_group_new(route, name);
+                group = queue_group_new(routes, route, name);
         if (group == NULL)
                 return -ENOMEM;
         if (group->members_count == group->members_max) {
                 uint32_t members_max = group->members_max == 0 ? 4 : group->members_max * 2;
                 struct subscription **members = realloc(group->members, members_max * sizeof *members);
                 if (members == NULL) {
-                        queue_group_free_if_empty(group);
+                        queue_group_free_if_empty(routes, group);
                         return -ENOMEM;
                 }
                 group->members = members;
@@ -59,7 +69,7 @@ int queue_group_add(struct route *route, struct span name, struct subscription *
         return 0;
 }
 
-void queue_group_remove(struct subscription *subscription)
+void queue_group_remove(struct routes *routes, struct subscription *subscription)
 {
         struct queue_group *group = subscription->group;
         struct subscription *last = group->members[--group->members_count];
@@ -67,5 +77,5 @@ void queue_group_remove(struct subscription *subscription)
         group->members[subscription->group_index] = last;
         last->group_index = subscription->group_index;
         subscription->group = NULL;
-        queue_group_free_if_empty(group);
+        queue_group_free_if_empty(routes, group);
 }

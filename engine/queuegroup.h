@@ -7,7 +7,9 @@
 #include "engine/route.h"
 
 struct queue_group {
-        struct list route_link;        /* in route->groups */
+        struct list route_link; /* in route->groups */
+        struct map_node node;   /* in routes->groups */
+        const struct route *route;
         struct subscription **members; /* dense, any order */
         uint32_t members_count, members_max;
         uint16_t name_bytes;
@@ -15,8 +17,8 @@ struct queue_group {
 };
 
 /* Adds to the group `name` of the route, which is made when it is the first. 0 or -ENOMEM. */
-int queue_group_add(struct route *route, struct span name, struct subscription *subscription);
+int queue_group_add(struct routes *routes, struct route *route, struct span name, struct subscription *subscription);
 /* The group goes with its last member. */
-void queue_group_remove(struct subscription *subscription);
+void queue_group_remove(struct routes *routes, struct subscription *subscription);
 
 #endif

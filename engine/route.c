@@ -32,7 +32,8 @@ int routes_init(struct routes *routes, struct match_table *table, unsigned react
         *routes = (struct routes){.table = table, .reactor = reactor, .hash_seed = hash_seed};
         list_init(&routes->expired);
         routes->memo = calloc(ROUTE_MEMO_ROWS, sizeof *routes->memo);
-        if (routes->memo == NULL || routes_fit_ids(routes) != 0 || map_init(&routes->by_sid, 0) != 0) {
+        if (routes->memo == NULL || routes_fit_ids(routes) != 0 || map_init(&routes->by_sid, 0) != 0 ||
+            map_init(&routes->groups, 0) != 0) {
                 routes_fini(routes);
                 return -ENOMEM;
         }
@@ -51,6 +52,7 @@ void routes_fini(struct routes *routes)
         free(routes->ids);
         free(routes->reply_ids);
         map_fini(&routes->by_sid);
+        map_fini(&routes->groups);
         *routes = (struct routes){0};
 }
 
@@ -160,7 +162,7 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         span_copy(new->sid, sid);
         list_init(&new->session_link);
         list_init(&new->route_link);
-        if (routes_fit_ids(routes) != 0 || (queue.size > 0 && queue_group_add(route, queue, new) != 0)) {
+        if (routes_fit_ids(routes) != 0 || (queue.size > 0 && queue_group_add(routes, route, queue, new) != 0)) {
                 route_free_if_empty(routes, route);
                 free(new);
                 return -ENOMEM;
@@ -182,7 +184,7 @@ void route_unsubscribe(struct reactor *reactor, struct subscription *subscriptio
         struct route *route = subscription->route;
         assert(subscription->entry == NULL);
         if (subscription->group != NULL)
-                queue_group_remove(subscription);
+                queue_group_remove(routes, subscription);
         list_remove(&subscription->route_link);
         list_remove(&subscription->session_link);
         subscription->session->subscriptions_count--;

@@ -69,6 +69,7 @@ struct routes {
         struct route ***pages;
         size_t pages_count;
         struct map by_sid; /* (session, sid) → subscription */
+        struct map groups; /* (pattern, name) → queue group */
         uint64_t hash_seed;
         struct list expired;     /* subscriptions that reached their maximum in this batch */
         struct route_memo *memo; /* ROUTE_MEMO_ROWS */
