@@ -74,13 +74,14 @@ static inline struct bytering_header *bytering_header_at(const struct bytering *
  * until the next commit. */
 static inline bool bytering_can_hold(struct bytering *ring, size_t record_bytes)
 {
-        assert_slow(record_bytes <= bytering_record_bytes_max(ring));
         uint64_t end = ring->tail + bytering_room(record_bytes);
         if (likely(end - ring->head_seen <= ring->bytes_count))
                 return true;
         /* Acquire: pairs with the release in bytering_release_to(). The consumer has read what we are going to
          * overwrite. */
         ring->head_seen = atomic_load_explicit(&ring->released, memory_order_acquire);
+        /* Else it would be refused for ever. */
+        assert(record_bytes <= bytering_record_bytes_max(ring));
         return end - ring->head_seen <= ring->bytes_count;
 }
 

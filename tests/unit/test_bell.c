@@ -171,7 +171,7 @@ static void no_wake_of_several_senders_is_lost(void **state)
 
 /* The same without the kernel, which orders memory on its own way in and out: the two sides of the handshake alone, as
  * close to each other as they come. The receiver counts as asleep when it would sleep; it must then be rung. */
-#define MEETINGS 300000
+#define MEETINGS 200000
 
 static _Atomic uint64_t rung_count;
 
