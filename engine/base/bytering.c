@@ -2,7 +2,7 @@
  *
  * The road not taken: one mapping, and a marker where a record would not fit before the end. It wastes what lies behind
  * the marker, so whether a record fits depends on where the ring stands, and every reserve and peek has a branch more.
- */
+ * Measured with bench/micro/mailbox, the two are as fast. */
 #include "engine/base/bytering.h"
 
 #include <errno.h>
