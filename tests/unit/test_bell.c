@@ -1,6 +1,7 @@
 /* bell: who lies down and finds nothing hears of whatever is pushed from then on. */
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

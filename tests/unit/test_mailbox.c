@@ -535,6 +535,7 @@ static void two_reactors_exchange_everything_and_sleep_in_between(void **state)
         for (size_t i = 0; i < 2; i++)
                 assert_int_equal(pthread_join(threads[i], NULL), 0);
         for (size_t i = 0; i < 2; i++) {
+                assert_true(reactors[i].sleeps_count > 0);
                 close(reactors[i].eventfd);
                 mailbox_free(reactors[i].out);
         }
