@@ -42,12 +42,24 @@ static void only_a_sleeper_is_woken_and_only_once(void **state)
 
 #define SENDERS_MAX 2
 
+/* Stores to memory far away: what a core stores next stays in its store buffer for long, and what it loads next does
+ * not wait for that. So a fence that is missing shows. */
+#define FAR_BYTES ((size_t)32 << 20)
+#define FAR_STORES 24
+
+static void store_far_away(volatile uint8_t *far_away, struct random *random)
+{
+        for (size_t i = 0; i < FAR_STORES; i++)
+                far_away[random_next(random) % FAR_BYTES] = 1;
+}
+
 struct bedroom {
         struct bell bell;
         struct bytering rings[SENDERS_MAX];
         _Alignas(CACHE_LINE) _Atomic uint64_t received[SENDERS_MAX]; /* told back, so that senders wait for sleep */
         uint64_t pushes_count;                                       /* of each sender */
         uint64_t pauses_max;
+        volatile uint8_t *far_away[2]; /* the sleeper's, the sender's; NULL: none */
         int eventfd;
 };
 
@@ -83,6 +95,8 @@ static void *send_all(void *argument)
                 uint8_t *record = bytering_reserve(ring, sizeof(i));
                 memcpy(record, &i, sizeof(i));
                 bytering_commit(ring, sizeof(i));
+                if (bedroom->far_away[1] != NULL && random_chance(&random, 1, 2))
+                        store_far_away(bedroom->far_away[1], &random);
                 bytering_publish(ring);
                 bell_fence();
                 bell_ring(&bedroom->bell);
@@ -188,17 +202,26 @@ static void who_would_sleep_is_rung(void **state)
         static struct bedroom bedroom;
         struct sender sender = {.bedroom = &bedroom};
         pthread_t thread;
+        struct random random;
         uint64_t lost_count = 0;
+        random_init(&random, 99);
         memset(&bedroom, 0, sizeof(bedroom));
         atomic_store(&rung_count, 0);
         bedroom.pushes_count = MEETINGS;
         bedroom.pauses_max = 8;
+        for (size_t i = 0; i < 2; i++) {
+                uint8_t *far_away = malloc(FAR_BYTES);
+                assert_non_null(far_away);
+                bedroom.far_away[i] = memset(far_away, 0, FAR_BYTES);
+        }
         bell_init(&bedroom.bell, ring_by_counter, NULL);
         assert_int_equal(bytering_init(&bedroom.rings[0], 1), 0);
         assert_int_equal(pthread_create(&thread, NULL, send_all, &sender), 0);
         for (uint64_t received = 0; received < MEETINGS;) {
                 uint64_t rung_before = atomic_load_explicit(&rung_count, memory_order_relaxed);
                 received += receive_all(&bedroom, 1);
+                if (random_chance(&random, 1, 2))
+                        store_far_away(bedroom.far_away[0], &random);
                 bell_lie_down(&bedroom.bell);
                 if (received < MEETINGS && is_all_empty(&bedroom, 1)) {
                         /* Asleep. Whatever comes now must come with a wake, at once or a little later. */
@@ -225,6 +248,8 @@ static void who_would_sleep_is_rung(void **state)
                         receive_all(&bedroom, 1);
         assert_int_equal(pthread_join(thread, NULL), 0);
         bytering_fini(&bedroom.rings[0]);
+        for (size_t i = 0; i < 2; i++)
+                free((void *)(uintptr_t)bedroom.far_away[i]);
         assert_int_equal(lost_count, 0);
 }
 
