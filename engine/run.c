@@ -221,8 +221,15 @@ static void print_greeting(const struct reactor *reactor, const char *nats, cons
                "  %s pub --server %s demo.hello 'hello, world'\n",
                me, nats, me, nats);
         if (admin[0] != '\0')
-                printf("  %s status --admin %s\n  curl http://%s/metrics\n", me, admin, admin);
-        printf("any NATS client: nats://%s\n\n", nats);
+                printf("  %s status --admin %s\n", me, admin);
+        if (strncmp(admin, "unix:", 5) == 0)
+                printf("  curl --unix-socket %s http://localhost/metrics\n", admin + 5);
+        else if (admin[0] != '\0')
+                printf("  curl http://%s/metrics\n", admin);
+        if (strncmp(nats, "unix:", 5) == 0)
+                printf("a NATS client that can use a UNIX socket: %s\n\n", nats + 5);
+        else
+                printf("any NATS client: nats://%s\n\n", nats);
         fflush(stdout);
 }
 
