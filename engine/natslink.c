@@ -20,8 +20,11 @@ static const struct {
         const char *start, *hint;
 } hints[] = {
         {"Maximum Payload Violation", "send less, or raise the server's --max-payload"},
-        {"Permissions Violation", "ask whoever runs the server for that permission, or use another subject"},
-        {"Invalid Subject", "tokens between dots must not be empty, * stands alone in its token, > only at the end"},
+        {"Permissions Violation",
+         "spate takes subjects of at most 1024 bytes and 32 tokens; elsewhere, ask whoever runs the server for that "
+         "permission"},
+        {"Invalid Subject",
+         "tokens between dots must not be empty, > only at the end; spate takes at most 1024 bytes and 32 tokens"},
         {"Invalid Publish Subject", "a subject to publish to has no * and no > and no empty token"},
         {"Authorization Violation",
          "the server wants credentials, which are not sent yet; use an address without them"},
