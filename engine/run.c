@@ -169,7 +169,9 @@ static int listen_on(struct reactor *reactor, const char *asked, uint64_t offset
 {
         char address[IO_ADDRESS_BYTES_MAX], holder[128];
         with_offset(asked, offset, address);
-        if (!is_loopback(address)) {
+        const char *colon = strrchr(address, ':');
+        bool names_host = colon != NULL && colon != address; /* else it is no address, which is told below */
+        if (names_host && !is_loopback(address)) {
                 snprintf(error, OPTIONS_ERROR_BYTES,
                          "--%s %s: without users this server listens on loopback only (127.0.0.1, [::1], unix:PATH), "
                          "where nobody else can reach it",
@@ -177,14 +179,21 @@ static int listen_on(struct reactor *reactor, const char *asked, uint64_t offset
                 return -EPERM;
         }
         int failed = reactor_listen(reactor, address, protocol, bound);
-        if (failed == -EADDRINUSE)
+        if (failed == -EADDRINUSE && strncmp(address, "unix:", 5) == 0)
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "--%s %s: a running server listens there, or it is a file that is no socket; stop that "
+                         "server, or choose another path",
+                         flag, address);
+        else if (failed == -EADDRINUSE)
                 snprintf(error, OPTIONS_ERROR_BYTES,
                          "--%s %s: the port is held by %s; stop that, choose another address, or add --port-offset "
                          "10000",
                          flag, address, portholder_name(address, holder, sizeof holder));
         else if (failed == -EINVAL)
                 snprintf(error, OPTIONS_ERROR_BYTES,
-                         "--%s %s: not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", flag, address);
+                         "--%s %s: not an address; write HOST:PORT or [IPv6]:PORT with a port up to 65535 "
+                         "(--port-offset is in it), or unix:PATH with at most 107 bytes of path",
+                         flag, address);
         else if (failed != 0)
                 snprintf(error, OPTIONS_ERROR_BYTES, "--%s %s: %s", flag, address, strerror(-failed));
         if (failed == 0)
