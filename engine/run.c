@@ -113,8 +113,10 @@ static void fit_descriptors(struct reactor_settings *settings)
         if (limit.rlim_cur < wanted) {
                 uint32_t possible =
                         (uint32_t)(limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : limit.rlim_cur / 2);
-                log_info("connections_limited", "asked=%u possible=%u reason=RLIMIT_NOFILE", settings->conns_max,
-                         possible);
+                log_info("connections_limited",
+                         "asked=%u possible=%u reason=RLIMIT_NOFILE fix=\"raise the hard limit of open files: ulimit "
+                         "-Hn\"",
+                         settings->conns_max, possible);
                 settings->conns_max = possible;
         }
 }
@@ -139,7 +141,8 @@ static int pin(const char *cpu, char error[OPTIONS_ERROR_BYTES])
         }
         if (number < CPU_SETSIZE) {
                 CPU_SET(number, &one);
-                sched_setaffinity(0, sizeof one, &one);
+                if (sched_setaffinity(0, sizeof one, &one) == 0)
+                        log_info("pinned", "cpu=%lu", number);
         }
         return 0;
 }
