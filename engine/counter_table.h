@@ -17,6 +17,8 @@
         ROW(NO_RESPONDERS, "no_responders", "", "Requests answered with 503 because nobody listens", COUNTER_TOTAL)                                          \
         ROW(COHORT_APPENDS, "cohort_appends", "", "Events encoded into a cohort's stream", COUNTER_TOTAL)                                                    \
         ROW(PRIVATE_APPENDS, "private_appends", "", "Events encoded for one subscriber alone", COUNTER_TOTAL)                                                \
+        ROW(CROSSINGS, "crossings", "", "Events sent to another reactor, once for each", COUNTER_TOTAL)                                                      \
+        ROW(PUBLISHERS_HELD, "publishers_held", "", "Times that a publisher was held because a mailbox was full", COUNTER_TOTAL)                             \
         ROW(CONNECTIONS_ACCEPTED, "connections_accepted", "", "Connections accepted", COUNTER_TOTAL)                                                         \
         ROW(CLOSED_BY_PEER, "connections_closed", "reason=\"peer\"", "Connections closed, by reason", COUNTER_TOTAL)                                         \
         ROW(CLOSED_BROKEN, "connections_closed", "reason=\"transport_error\"", "Connections closed, by reason", COUNTER_TOTAL)                               \

@@ -11,6 +11,8 @@
 
 struct head {
         uint64_t from;
+        uint64_t version;
+        uint32_t flags;
         uint32_t ids_count;
         uint32_t queues_count;
         uint32_t queues_bytes;
@@ -18,9 +20,12 @@ struct head {
         uint32_t reply_bytes;
         uint32_t headers_bytes;
         uint32_t payload_bytes;
-        uint32_t unused;
 };
 
+/* Answers are bounded by questions: SUBSCRIBE and RETURN, each with its answer, and a few more. */
+#define SPARE_BYTES ((size_t)5 * MAILBOX_ASKS_MAX * (sizeof(struct mailbox_control) + sizeof(struct bytering_header)))
+
+static_assert(SPARE_BYTES < MAILBOX_CONTROL_BYTES / 2, "half of the ring is for what nobody waits for");
 static_assert(sizeof(struct head) % sizeof(pattern_id) == 0, "the ids lie right behind");
 static_assert(sizeof(struct mailbox_control) % BYTERING_ALIGNMENT == 0, "control records waste nothing");
 
@@ -69,12 +74,18 @@ size_t mailbox_memory_bytes(size_t data_bytes)
         return ((size_t)1 << bits_log2_ceil(data_bytes)) + MAILBOX_CONTROL_BYTES + sizeof(struct mailbox);
 }
 
-bool mailboxes_can_hold(struct mailbox *const *mailboxes, uint64_t targets, size_t record_bytes)
+uint64_t mailboxes_without_room(struct mailbox *const *mailboxes, uint64_t targets, size_t record_bytes)
 {
+        uint64_t full = 0;
         for (; targets != 0; targets &= targets - 1)
                 if (!bytering_can_hold(&mailboxes[__builtin_ctzll(targets)]->data, record_bytes))
-                        return false;
-        return true;
+                        full |= targets & -targets;
+        return full;
+}
+
+bool mailboxes_can_hold(struct mailbox *const *mailboxes, uint64_t targets, size_t record_bytes)
+{
+        return mailboxes_without_room(mailboxes, targets, record_bytes) == 0;
 }
 
 bool mailbox_tell(struct mailbox *mailbox, const struct mailbox_control *control)
@@ -86,6 +97,11 @@ bool mailbox_tell(struct mailbox *mailbox, const struct mailbox_control *control
         memcpy(record, control, sizeof(*control));
         bytering_commit(&mailbox->control, sizeof(*control));
         return true;
+}
+
+bool mailbox_has_spare(struct mailbox *mailbox)
+{
+        return bytering_can_hold(&mailbox->control, SPARE_BYTES);
 }
 
 void mailboxes_publish(struct mailbox *const *mailboxes, size_t mailboxes_count)
@@ -129,7 +145,7 @@ void mailbox_release(struct mailbox *mailbox)
 bool mailbox_return(struct mailbox *mailbox, struct mailbox *back)
 {
         struct mailbox_control control = {.kind = MAILBOX_RETURN, .position = mailbox->data.head};
-        if (!mailbox_tell(back, &control))
+        if (mailbox->returned_count == MAILBOX_ASKS_MAX || !mailbox_tell(back, &control))
                 return false;
         if (mailbox->returned_count++ == 0)
                 mailbox->returned_from = control.position;
@@ -179,6 +195,8 @@ void mailbox_event_write(uint8_t *record, const struct mailbox_event *event)
         const struct event *told = &event->event;
         struct head head = {
                 .from = event->from,
+                .version = event->version,
+                .flags = event->flags,
                 .ids_count = event->ids_count,
                 .queues_count = event->queues_count,
                 .queues_bytes = (uint32_t)queues_bytes(event),
@@ -212,6 +230,8 @@ void mailbox_event_read(struct span record, struct mailbox_event *event)
         memcpy(&head, record.bytes, sizeof(head));
         struct span rest = span_skip(record, sizeof(head));
         event->from = head.from;
+        event->version = head.version;
+        event->flags = head.flags;
         event->ids_count = head.ids_count;
         event->ids = (const pattern_id *)(const void *)cut(&rest, head.ids_count * sizeof(pattern_id)).bytes;
         event->queues_count = head.queues_count;
@@ -224,12 +244,42 @@ void mailbox_event_read(struct span record, struct mailbox_event *event)
         assert_slow(rest.size == 0);
 }
 
-bool mailbox_next_queue(struct span *queue_names, struct span *name)
+struct span mailbox_next_queue(struct span *queue_names)
 {
         uint16_t size;
-        if (queue_names->size == 0)
-                return false;
         memcpy(&size, cut(queue_names, sizeof(size)).bytes, sizeof(size));
-        *name = cut(queue_names, size);
-        return true;
+        return cut(queue_names, size);
+}
+
+/* The record is the receiver's until it is returned; that it came as const is a reader's courtesy. */
+static struct head *head_of(struct span record)
+{
+        return (struct head *)(uintptr_t)record.bytes;
+}
+
+void mailbox_event_serve(struct span record)
+{
+        head_of(record)->queues_count = 0;
+        head_of(record)->flags |= MAILBOX_QUEUES_ONLY;
+}
+
+void mailbox_event_leave(struct span record, struct span name)
+{
+        struct head *head = head_of(record);
+        uint8_t *names = (uint8_t *)(head + 1) + head->ids_count * sizeof(pattern_id);
+        uint16_t size;
+        /* What follows the names stays where it is, for queues_bytes stays as it was. */
+        for (uint32_t i = 0; i < head->queues_count; i++) {
+                memcpy(&size, names, sizeof(size));
+                names += sizeof(size) + size;
+        }
+        size = (uint16_t)name.size;
+        memmove(names + sizeof(size), name.bytes, size);
+        memcpy(names, &size, sizeof(size));
+        head->queues_count++;
+}
+
+bool mailbox_event_is_last(struct span record)
+{
+        return (head_of(record)->flags & MAILBOX_LAST) != 0;
 }

@@ -25,12 +25,18 @@
 /* clang-format off */
 #define MAILBOX_CONTROL_TABLE(ROW)                                                                                     \
         ROW(SUBSCRIBE, "subscribe")   /* to the matcher's writer: `text`, whose answer is VISIBLE */                   \
-        ROW(VISIBLE, "visible")       /* the subscription is visible everywhere as `id`, or `error` says why not */    \
+        ROW(VISIBLE, "visible")       /* the pattern is visible everywhere as `id`, or `error` says why not */         \
         ROW(WITHDRAW, "withdraw")     /* to the writer: we have no subscriber of `id` any more */                      \
         ROW(FULL, "full")             /* we hold events for want of room: answer WAKE when you have made some */       \
         ROW(WAKE, "wake")             /* there is room again */                                                        \
         ROW(RETURN, "return")         /* nobody here for the record at `position` of your data ring; see below */      \
-        ROW(SETTLED, "settled")       /* the record at `position` went elsewhere or was counted lost */
+        ROW(SETTLED, "settled")       /* the record at `position` went elsewhere or was counted lost */                \
+        ROW(DRAIN, "drain")           /* come to an orderly end within `token` nanoseconds */                          \
+        ROW(HALT, "halt")             /* turn no more */                                                               \
+        ROW(QUESTION, "question")     /* to every reactor: see `question`; the answer is ANSWER */                     \
+        ROW(ANSWER, "answer")         /* `question` has been answered by the sender */                                 \
+        ROW(BLOCK, "block")           /* stop the publisher `token` (a connection of yours): a subscriber lags */      \
+        ROW(UNBLOCK, "unblock")       /* let the publisher `token` go on */
 /* clang-format on */
 
 enum mailbox_control_kind {
@@ -45,10 +51,14 @@ struct mailbox_control {
         uint32_t kind; /* enum mailbox_control_kind */
         int32_t error; /* VISIBLE: 0 or -errno */
         union {
-                uint64_t token;    /* SUBSCRIBE, VISIBLE */
+                uint64_t token;    /* SUBSCRIBE, VISIBLE, DRAIN, BLOCK, UNBLOCK */
                 uint64_t position; /* RETURN, SETTLED */
         };
-        const uint8_t *text; /* SUBSCRIBE: the sender's; it does not change and stays until VISIBLE has come */
+        union {
+                const uint8_t *text; /* SUBSCRIBE: the sender's; it does not change and stays until VISIBLE has come */
+                uint64_t version; /* VISIBLE: match_version() when it had become so; DRAIN: over how many nanoseconds */
+                void *question;   /* QUESTION, ANSWER: the asker's, who leaves its parts to each reactor in turn */
+        };
         uint32_t text_bytes;
         pattern_id id; /* VISIBLE, WITHDRAW */
 };
@@ -59,7 +69,7 @@ struct mailbox {
         struct bell *bell; /* the receiver's; borrowed */
         /* The receiver's own, see mailbox_return(). */
         _Alignas(CACHE_LINE) uint64_t returned_from;
-        uint32_t returned_count;
+        uint32_t returned_count; /* at most MAILBOX_ASKS_MAX */
 };
 
 /* 0 or -errno. `data_bytes` is rounded up to a power of two. `bell` wakes the receiver. */
@@ -75,6 +85,8 @@ size_t mailbox_memory_bytes(size_t data_bytes);
  * in `targets`, a bit each? mailboxes[i] leads to reactor i. Once true it stays true until something is committed, so
  * mailbox_reserve() then gives room in each of them: an event goes to all or is held. */
 bool mailboxes_can_hold(struct mailbox *const *mailboxes, uint64_t targets, size_t record_bytes);
+/* The same, telling which have no room: 0 when all have. */
+uint64_t mailboxes_without_room(struct mailbox *const *mailboxes, uint64_t targets, size_t record_bytes);
 
 /* Where to write `record_bytes`, or NULL: full. It is the receiver's after a commit (of fewer, if you like) and
  * mailboxes_publish(). */
@@ -87,8 +99,14 @@ static inline void mailbox_commit(struct mailbox *mailbox, size_t record_bytes)
         bytering_commit(&mailbox->data, record_bytes);
 }
 
-/* false: the receiver has not taken up what it was told before; keep it and come again next turn. */
+/* false: the receiver has not taken up what it was told before; keep it and come again next turn. Cannot be false for
+ * answers, whose number is bounded by what was asked: at most MAILBOX_ASKS_MAX questions of each kind are out at a
+ * time, and what nobody waits for is told only while mailbox_has_spare(). */
 bool mailbox_tell(struct mailbox *mailbox, const struct mailbox_control *control);
+
+#define MAILBOX_ASKS_MAX 128
+/* Is there room beyond what answers might need? */
+bool mailbox_has_spare(struct mailbox *mailbox);
 
 /* Shows the receivers all that was committed and told since the last call, and wakes those who sleep: one store a ring
  * and one fence, however many records and receivers. Once a turn. A NULL among them is passed over (one's own place).
@@ -124,7 +142,8 @@ static inline bool mailbox_is_empty(const struct mailbox *mailbox)
  * records behind it are consumed as ever. So a return needs no room for data, in either direction. */
 
 /* Consumes the record that mailbox_peek() last told, and tells its sender RETURN by `back`, the mailbox in the other
- * direction. false: `back` has no room; nothing has happened, peek gives the same record later. */
+ * direction. false: `back` has no room, or MAILBOX_ASKS_MAX are out; nothing has happened, peek gives the same record
+ * later. */
 bool mailbox_return(struct mailbox *mailbox, struct mailbox *back);
 /* SETTLED has come with `position`. They come in the order of their returns. */
 void mailbox_settled(struct mailbox *mailbox, uint64_t position);
@@ -136,11 +155,20 @@ static inline struct span mailbox_returned(const struct mailbox *mailbox, uint64
 
 /* --- what an event is as a record ------------------------------------------------------------------------------- */
 
+enum mailbox_event_flag {
+        MAILBOX_QUEUES_ONLY = 1, /* plain subscribers have it already: this is a second try for its groups */
+        MAILBOX_SOLE = 2,        /* nobody else has it: when no member is left, its publisher is told so */
+        MAILBOX_LAST = 4,        /* no event: the sender sends none behind it, it is draining */
+};
+
 /* The patterns that the publisher's reactor matched, so that nobody matches again; an id unknown to the receiver is
  * passed over. */
 struct mailbox_event {
         struct event event;
-        uint64_t from; /* the publishing connection, on the sender's reactor */
+        uint64_t from;    /* the publishing connection, on the sender's reactor */
+        uint64_t version; /* match_version() when it was matched: a pattern that came later is not meant, though it may
+                           * have the id of one that is gone */
+        uint32_t flags;   /* enum mailbox_event_flag */
         const pattern_id *ids;
         uint32_t ids_count;
         uint32_t queues_count;     /* groups of which the receiver was picked to choose a member */
@@ -153,7 +181,13 @@ size_t mailbox_event_bytes(const struct mailbox_event *event);
 void mailbox_event_write(uint8_t *record, const struct mailbox_event *event);
 /* The spans and ids of *event point into the record. */
 void mailbox_event_read(struct span record, struct mailbox_event *event);
-/* Takes the first name off `queue_names`. false: there is none left. */
-bool mailbox_next_queue(struct span *queue_names, struct span *name);
+/* MAILBOX_LAST? */
+bool mailbox_event_is_last(struct span record);
+/* Takes the first name off `queue_names`; to be called queues_count times. */
+struct span mailbox_next_queue(struct span *queue_names);
+/* Takes all names out of the record; mailbox_event_leave() puts back those that could not be served, in their order, so
+ * that the sender reads the record again with these only. `name` may lie in the record itself. */
+void mailbox_event_serve(struct span record);
+void mailbox_event_leave(struct span record, struct span name);
 
 #endif

@@ -19,6 +19,8 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         lane_init(&peer->lane, id);
         timer_init(&peer->timer);
         list_init(&peer->kept_link);
+        list_init(&peer->wait_link);
+        list_init(&peer->resume_link);
         peer->protocol = protocol;
         peer->listener = listener;
         peer->opened_ns = io_now_ns(reactor->io);
@@ -38,7 +40,8 @@ static void peer_drop_kept(struct reactor *reactor, struct peer *peer)
                 buddy_give(&reactor->lanes.memory, peer->kept, peer->kept_block_bytes);
                 reactor->kept_bytes -= peer->kept_block_bytes;
         }
-        list_remove(&peer->kept_link);
+        if (peer->later == NULL)
+                list_remove(&peer->kept_link);
         peer->kept = NULL;
         peer->kept_bytes = 0;
         peer->kept_block_bytes = 0;
@@ -90,7 +93,7 @@ static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span mo
                         memcpy(block, peer->kept, peer->kept_bytes);
                         buddy_give(&reactor->lanes.memory, peer->kept, peer->kept_block_bytes);
                         reactor->kept_bytes -= peer->kept_block_bytes;
-                } else {
+                } else if (!list_is_linked(&peer->kept_link)) {
                         list_push_back(&reactor->kept, &peer->kept_link);
                 }
                 reactor->kept_bytes += block_bytes;
@@ -102,10 +105,48 @@ static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span mo
         return true;
 }
 
+static void peer_give_later(struct reactor *reactor, struct peer_later *later)
+{
+        reactor->kept_bytes -= later->block_bytes;
+        buddy_give(&reactor->lanes.memory, later, later->block_bytes);
+}
+
+/* Keeps `more` for when the peer is held no more. No memory: the peer has been closed. */
+static void peer_keep_later(struct reactor *reactor, struct peer *peer, struct span more)
+{
+        struct peer_later *last = peer->later == NULL ? NULL : peer->later_last;
+        if (last != NULL) {
+                size_t room = last->block_bytes - sizeof *last - last->bytes;
+                size_t part = more.size < room ? more.size : room;
+                memcpy(last->data + last->bytes, more.bytes, part);
+                last->bytes += part;
+                more = span_skip(more, part);
+        }
+        if (more.size == 0)
+                return;
+        size_t block_bytes = 0;
+        struct peer_later *later =
+                (struct peer_later *)(void *)peer_take_block(reactor, peer, sizeof *later + more.size, &block_bytes);
+        if (later == NULL) {
+                peer_close(reactor, peer, COUNT_CLOSED_MEMORY);
+                return;
+        }
+        *later = (struct peer_later){.bytes = more.size, .block_bytes = block_bytes};
+        span_copy(later->data, more);
+        reactor->kept_bytes += block_bytes;
+        if (last == NULL)
+                peer->later = later;
+        else
+                last->next = later;
+        peer->later_last = later;
+        if (!list_is_linked(&peer->kept_link))
+                list_push_back(&reactor->kept, &peer->kept_link);
+}
+
 /* Joins the kept start of an operation with what follows in *in, and no more of it than the operation takes. */
 static void peer_join(struct reactor *reactor, struct peer *peer, struct span *in)
 {
-        while (peer->kept_bytes > 0 && in->size > 0 && peer->state == PEER_OPEN) {
+        while (peer->kept_bytes > 0 && in->size > 0 && peer->state == PEER_OPEN && peer->holds == 0) {
                 size_t before = peer->kept_bytes;
                 size_t step = peer->kept_needed > before ? peer->kept_needed - before : BUDDY_BLOCK_BYTES_MIN;
                 if (step > in->size)
@@ -121,7 +162,8 @@ static void peer_join(struct reactor *reactor, struct peer *peer, struct span *i
                 else
                         needed = peer->kept_needed;
                 if (taken == 0) {
-                        peer->kept_needed = needed;
+                        /* Not whole yet; or it is, and held. */
+                        peer->kept_needed = peer->holds != 0 ? 0 : needed;
                         *in = span_skip(*in, step);
                         continue;
                 }
@@ -132,18 +174,114 @@ static void peer_join(struct reactor *reactor, struct peer *peer, struct span *i
         }
 }
 
+/* Takes what it can of `in`; keeps the rest. */
+static void peer_take(struct reactor *reactor, struct peer *peer, struct span in)
+{
+        peer_join(reactor, peer, &in);
+        if (in.size == 0 || peer->state != PEER_OPEN)
+                return;
+        if (peer->holds != 0) {
+                peer_keep_later(reactor, peer, in);
+                return;
+        }
+        size_t needed = 0;
+        size_t taken = peer->protocol->take(reactor, peer, in, false, &needed);
+        if (taken < in.size && peer->state == PEER_OPEN) {
+                peer->kept_needed = peer->holds != 0 ? 0 : needed;
+                peer_keep(reactor, peer, span_skip(in, taken));
+        }
+}
+
 void peer_receive(struct reactor *reactor, struct peer *peer, struct span in)
 {
         if (peer->state != PEER_OPEN)
                 return;
-        peer_join(reactor, peer, &in);
-        if (in.size == 0 || peer->state != PEER_OPEN)
+        if (likely(peer->holds == 0 && peer->later == NULL)) {
+                peer_take(reactor, peer, in);
                 return;
+        }
+        /* Only now: most holds are over before anything more comes. */
+        if (!peer->is_paused) {
+                peer->is_paused = true;
+                io_pause(reactor->io, peer->lane.id);
+        }
+        peer_keep_later(reactor, peer, in);
+}
+
+/* ---- held input ---- */
+
+void peer_hold(struct reactor *reactor, struct peer *peer, enum peer_hold hold)
+{
+        (void)reactor;
+        assert(peer->state == PEER_OPEN);
+        peer->holds |= (uint8_t)hold;
+        list_remove(&peer->resume_link);
+}
+
+void peer_release(struct reactor *reactor, struct peer *peer, enum peer_hold hold)
+{
+        if ((peer->holds & hold) == 0)
+                return;
+        peer->holds &= (uint8_t)~hold;
+        if (hold == PEER_HELD_MAILBOX)
+                list_remove(&peer->wait_link);
+        if (peer->holds == 0)
+                list_push_back(&reactor->resumed, &peer->resume_link);
+}
+
+/* Takes from what is kept: whole operations, since the peer was held in front of the first of them. */
+static void peer_take_kept(struct reactor *reactor, struct peer *peer)
+{
         size_t needed = 0;
-        size_t taken = peer->protocol->take(reactor, peer, in, false, &needed);
-        if (taken < in.size && peer->state == PEER_OPEN) {
-                peer->kept_needed = needed;
-                peer_keep(reactor, peer, span_skip(in, taken));
+        size_t taken = peer->protocol->take(reactor, peer, span_of(peer->kept, peer->kept_bytes), false, &needed);
+        if (peer->state != PEER_OPEN)
+                return;
+        assert(taken <= peer->kept_bytes);
+        if (taken == peer->kept_bytes) {
+                peer_drop_kept(reactor, peer);
+                return;
+        }
+        peer->kept_bytes -= taken;
+        memmove(peer->kept, peer->kept + taken, peer->kept_bytes);
+        peer->kept_needed = peer->holds != 0 ? 0 : needed;
+}
+
+static void peer_resume(struct reactor *reactor, struct peer *peer)
+{
+        if (peer->kept_bytes > 0)
+                peer_take_kept(reactor, peer);
+        while (peer->state == PEER_OPEN && peer->holds == 0 && peer->later != NULL) {
+                struct peer_later *later = peer->later;
+                peer->later = later->next;
+                /* `later` is ours alone now, whatever happens to the peer. */
+                peer_take(reactor, peer, span_of(later->data, later->bytes));
+                peer_give_later(reactor, later);
+        }
+        if (peer->state != PEER_OPEN || peer->holds != 0)
+                return;
+        if (peer->kept == NULL)
+                list_remove(&peer->kept_link);
+        if (peer->is_paused) {
+                peer->is_paused = false;
+                io_resume(reactor->io, peer->lane.id);
+        }
+        if (peer->is_end_kept) {
+                peer->is_end_kept = false;
+                peer_end(reactor, peer, peer->end_error);
+        }
+}
+
+void peers_resume(struct reactor *reactor)
+{
+        /* Those that are held again meanwhile go to other lists, or come back to this one behind the others: once each
+         * is enough. */
+        struct list now;
+        list_init(&now);
+        list_splice_back(&now, &reactor->resumed);
+        while (!list_is_empty(&now)) {
+                struct peer *peer = list_entry(now.next, struct peer, resume_link);
+                list_remove(&peer->resume_link);
+                peer_resume(reactor, peer);
         }
 }
 
@@ -155,7 +293,18 @@ static void peer_protocol_ended(struct reactor *reactor, struct peer *peer)
                 return;
         peer->has_ended = true;
         peer->protocol->ended(reactor, peer);
+        for (struct peer_later *later; (later = peer->later) != NULL;) {
+                peer->later = later->next;
+                peer_give_later(reactor, later);
+        }
         peer_drop_kept(reactor, peer);
+        list_remove(&peer->wait_link);
+        list_remove(&peer->resume_link);
+        peer->holds = 0;
+        if (peer->is_paused) { /* its end is to be told */
+                peer->is_paused = false;
+                io_resume(reactor->io, peer->lane.id);
+        }
 }
 
 static void peer_count_reason(struct reactor *reactor, struct peer *peer, enum counter_id reason)
@@ -215,6 +364,12 @@ void peer_released(struct reactor *reactor, struct peer *peer)
 
 void peer_end(struct reactor *reactor, struct peer *peer, int error)
 {
+        if (peer->state == PEER_OPEN && (peer->holds != 0 || peer->later != NULL)) {
+                /* What it sent before its end comes first. */
+                peer->is_end_kept = true;
+                peer->end_error = error;
+                return;
+        }
         peer->is_half = true;
         if (error != 0)
                 peer_close(reactor, peer, COUNT_CLOSED_BROKEN);

@@ -22,8 +22,8 @@ struct peer_protocol {
         /* The connection stands. */
         void (*opened)(struct reactor *reactor, struct peer *peer);
         /* Takes operations from the start of `in` (only the first, with `one`) and returns how many bytes it took;
-         * fewer than all only when the rest is no whole operation: then *needed is the size of that operation, or 0
-         * while it cannot be known. */
+         * fewer than all only when the peer is held, or when the rest is no whole operation: then *needed is the size
+         * of that operation, or 0 while it cannot be known. */
         size_t (*take)(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed);
         /* The peer's timer fired. */
         void (*ticked)(struct reactor *reactor, struct peer *peer);
@@ -31,7 +31,24 @@ struct peer_protocol {
         void (*ended)(struct reactor *reactor, struct peer *peer);
 };
 
+/* Why a peer's input waits. Each is set and cleared by itself; while any is set nothing is taken from the peer. */
+enum peer_hold {
+        PEER_HELD_SUBSCRIBE = 1, /* until the patterns it asked for are visible on every reactor */
+        PEER_HELD_MAILBOX = 2,   /* until another reactor has room for its event */
+        PEER_HELD_LOGIN = 4,     /* until its password has been checked */
+        PEER_HELD_QUESTION = 8,  /* until the other reactors have answered */
+        PEER_HELD_LAG = 16,      /* until a subscriber for whom publishers wait has caught up */
+        PEER_HELD_DRAIN = 32,    /* for good: the server goes away and reads no more */
+};
+
 enum peer_state { PEER_OPEN, PEER_FINISHING, PEER_SHUT, PEER_CLOSING };
+
+/* What came in while the peer was held, behind what is kept: a block of the stream memory. */
+struct peer_later {
+        struct peer_later *next;
+        size_t bytes, block_bytes;
+        uint8_t data[];
+};
 
 #define PEER_ADDRESS_BYTES 48
 #define PEER_FINISH_NS NS_PER_S /* how long a connection that is told goodbye may take to hear it */
@@ -43,12 +60,19 @@ struct peer {
         uint8_t *
                 kept; /* a block of the stream memory: the start of an operation that was cut by the end of a receive */
         size_t kept_bytes, kept_block_bytes, kept_needed;
-        struct list kept_link; /* in reactor->kept while something is kept */
+        struct list kept_link;   /* in reactor->kept while something is kept */
+        struct list wait_link;   /* in reactor->held while held for a mailbox */
+        struct list resume_link; /* in reactor->resumed while to be resumed */
+        struct peer_later *later, *later_last;
+        int end_error; /* of an IO_ENDED that came while the peer was held */
         uint64_t opened_ns;
         uint32_t listener;
         uint8_t state;  /* enum peer_state */
         bool has_ended; /* protocol->ended was called */
         bool is_half;   /* the peer has sent its end */
+        uint8_t holds;  /* enum peer_hold, or-ed */
+        bool is_paused; /* by io_pause() */
+        bool is_end_kept;
         char address[PEER_ADDRESS_BYTES];
 };
 
@@ -63,6 +87,14 @@ void peer_end(struct reactor *reactor, struct peer *peer, int error);
 /* IO_CLOSED: the last call; the peer is gone. */
 void peer_closed(struct reactor *reactor, struct peer *peer);
 void peer_ticked(struct reactor *reactor, struct peer *peer);
+
+/* Holds the peer's input back; what take() leaves, and what still comes, is kept for later. From take() or between two
+ * events. */
+void peer_hold(struct reactor *reactor, struct peer *peer, enum peer_hold hold);
+/* Takes the hold away; with the last one the peer goes on, at the next peers_resume(). Harmless when it is not held. */
+void peer_release(struct reactor *reactor, struct peer *peer, enum peer_hold hold);
+/* Goes on with those that were released: once a turn, while no list is being walked. */
+void peers_resume(struct reactor *reactor);
 
 /* Takes no more input, sends what is in the lane (at most reactor->finish_ns long), then closes. `reason` is the row of
  * connections_closed. */

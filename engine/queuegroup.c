@@ -3,18 +3,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
-static uint64_t queue_group_hash(const struct routes *routes, const struct route *route, struct span name)
+static uint64_t queue_group_key(const struct route *route, uint64_t name_hash)
 {
-        return XXH3_64bits_withSeed(name.bytes, name.size, routes->hash_seed + route->id);
+        return name_hash ^ route->serial * 0x9e3779b97f4a7c15u;
 }
 
 /* By hash: a million groups of one pattern must not make the next SUB a walk over all of them. */
-static struct queue_group *queue_group_find(const struct routes *routes, const struct route *route, struct span name)
+static struct queue_group *queue_group_find(const struct routes *routes, const struct route *route, struct span name,
+                                            uint64_t name_hash)
 {
-        uint64_t hash = queue_group_hash(routes, route, name);
-        for (struct map_node *node = map_first(&routes->groups, hash); node != NULL; node = map_next(node)) {
+        uint64_t key = queue_group_key(route, name_hash);
+        for (struct map_node *node = map_first(&routes->groups, key); node != NULL; node = map_next(node)) {
                 struct queue_group *group = container_of(node, struct queue_group, node);
                 if (group->route == route && span_equal(span_of(group->name, group->name_bytes), name))
                         return group;
@@ -22,35 +22,63 @@ static struct queue_group *queue_group_find(const struct routes *routes, const s
         return NULL;
 }
 
-static struct queue_group *queue_group_new(struct routes *routes, struct route *route, struct span name)
+struct queue_group *queue_group_of(const struct routes *routes, pattern_id id, uint64_t version, struct span name,
+                                   uint64_t hash)
 {
-        struct queue_group *group = calloc(1, sizeof *group + name.size);
-        if (group == NULL)
+        const struct route *route = route_of(routes, id);
+        if (route == NULL || route->version > version)
                 return NULL;
-        group->route = route;
-        group->name_bytes = (uint16_t)name.size;
-        span_copy(group->name, name);
-        list_push_back(&route->groups, &group->route_link);
-        map_insert(&routes->groups, &group->node, queue_group_hash(routes, route, name));
-        return group;
+        return queue_group_find(routes, route, name, hash);
+}
+
+int queue_group_publish(struct routes *routes, struct queue_group *group)
+{
+        group->row = interest_add_row(routes->interests, group->route->id, span_of(group->name, group->name_bytes),
+                                      group->name_hash);
+        if (group->row == NULL)
+                return -ENOMEM;
+        interest_row_add(group->row, group->members_count);
+        return 0;
 }
 
 static void queue_group_free_if_empty(struct routes *routes, struct queue_group *group)
 {
         if (group->members_count > 0)
                 return;
+        if (group->row != NULL)
+                interest_remove_row(routes->interests, group->route->id, group->row);
         list_remove(&group->route_link);
         map_remove(&routes->groups, &group->node);
         free(group->members);
         free(group);
 }
 
+static struct queue_group *queue_group_new(struct routes *routes, struct route *route, struct span name,
+                                           uint64_t name_hash)
+{
+        struct queue_group *group = calloc(1, sizeof *group + name.size);
+        if (group == NULL)
+                return NULL;
+        group->route = route;
+        group->name_hash = name_hash;
+        group->name_bytes = (uint16_t)name.size;
+        span_copy(group->name, name);
+        list_push_back(&route->groups, &group->route_link);
+        map_insert(&routes->groups, &group->node, queue_group_key(route, name_hash));
+        if (route->id != PATTERN_NONE && queue_group_publish(routes, group) != 0) {
+                queue_group_free_if_empty(routes, group);
+                return NULL;
+        }
+        return group;
+}
+
 int queue_group_add(struct routes *routes, struct route *route, struct span name, struct subscription *subscription)
 {
-        struct queue_group *group = queue_group_find(routes, route, name);
+        uint64_t name_hash = cores_name_hash(routes->cores, name);
+        struct queue_group *group = queue_group_find(routes, route, name, name_hash);
         assert(name.size <= UINT16_MAX);
         if (group == NULL)
-                group = queue_group_new(routes, route, name);
+                group = queue_group_new(routes, route, name, name_hash);
         if (group == NULL)
                 return -ENOMEM;
         if (group->members_count == group->members_max) {
@@ -66,6 +94,8 @@ int queue_group_add(struct routes *routes, struct route *route, struct span name
         subscription->group = group;
         subscription->group_index = group->members_count;
         group->members[group->members_count++] = subscription;
+        if (group->row != NULL)
+                interest_row_add(group->row, 1);
         return 0;
 }
 
@@ -77,5 +107,7 @@ void queue_group_remove(struct routes *routes, struct subscription *subscription
         group->members[subscription->group_index] = last;
         last->group_index = subscription->group_index;
         subscription->group = NULL;
+        if (group->row != NULL)
+                interest_row_add(group->row, UINT32_MAX); /* one less */
         queue_group_free_if_empty(routes, group);
 }

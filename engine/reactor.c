@@ -1,6 +1,8 @@
 /* reactor: the turn.
  *
- *      io_poll ─▶ take up ─▶ (input still full? read on) ─▶ timers ─▶ cut lanes ─▶ flush ─▶ io_poll …
+ *      io_poll ─▶ take up ─▶ (input still full? read on) ─▶ mailboxes ─▶ resume the held ─▶ timers ─▶ cut lanes
+ *         ▲                                                                                                │
+ *         └──────────────────────────────────────────── flush ◀─ publish to the others ◀──────────────────┘
  *
  * Two rules about order, measured to matter more than any flag of io_uring:
  *   - What was queued by the flush goes out first in the next poll, and receives come behind it. A receive in front of
@@ -11,6 +13,7 @@
 #include "engine/reactor.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,13 +45,38 @@ static size_t reactor_spans_max(const struct reactor_settings *settings)
         return (size_t)settings->conns_max * 4 + 4096;
 }
 
-int reactor_new(struct reactor **out, const struct reactor_settings *settings, struct match_table *table, struct io *io)
+static void reactor_ring(void *sleeper)
+{
+        io_wake(sleeper);
+}
+
+/* Takes its place among the others. */
+static void reactor_enter(struct reactor *reactor)
+{
+        struct cores *cores = reactor->cores;
+        unsigned number = reactor->settings.number;
+        for (unsigned i = 0; i < cores->count; i++) {
+                if (i == number)
+                        continue;
+                reactor->out[i] = cores_mailbox(cores, number, i);
+                reactor->in[i] = cores_mailbox(cores, i, number);
+        }
+        reactor->bell = &cores->core[number].bell;
+        bell_init(reactor->bell, reactor_ring, reactor->io);
+        cores->core[number].reactor = reactor;
+}
+
+int reactor_new(struct reactor **out, const struct reactor_settings *settings, struct cores *cores, struct io *io)
 {
         struct reactor *reactor = calloc(1, sizeof *reactor);
         uint64_t seeds[3];
         if (reactor == NULL)
                 return -ENOMEM;
+        assert(settings->number < cores->count);
         reactor->settings = *settings;
+        reactor->cores = cores;
+        list_init(&reactor->held);
+        list_init(&reactor->resumed);
         reactor->finish_ns = PEER_FINISH_NS;
         reactor->settings.io.conns_max = reactor_slots(settings);
         list_init(&reactor->crowded);
@@ -64,7 +92,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         int error = lanes_init(&reactor->lanes, settings->memory_bytes, reactor_spans_max(settings),
                                settings->lag_bytes_max, settings->stall_ns_max);
         if (error == 0)
-                error = routes_init(&reactor->routes, table, settings->number, seeds[1]);
+                error = routes_init(&reactor->routes, cores, settings->number, seeds[1]);
         if (error == 0)
                 error = registry_init(&reactor->registry);
         if (error == 0)
@@ -88,6 +116,9 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->lanes.context = reactor;
         reactor->started_ns = io_now_ns(reactor->io);
         timerwheel_init(&reactor->wheel, reactor->started_ns);
+        /* Unlike on any two reactors, as nats-server's are among its servers. */
+        reactor->next_client_id = (uint64_t)settings->number << 48;
+        reactor_enter(reactor);
         *out = reactor;
         return 0;
 }
@@ -114,6 +145,8 @@ void reactor_free(struct reactor *reactor)
         if (reactor->routes.table != NULL)
                 routes_fini(&reactor->routes);
         lanes_fini(&reactor->lanes);
+        if (reactor->bell != NULL)
+                reactor->cores->core[reactor->settings.number].reactor = NULL;
         free(reactor->by_index);
         free(reactor);
 }
@@ -135,7 +168,7 @@ int reactor_listen(struct reactor *reactor, const char *address, const struct pe
         return -ENOSPC;
 }
 
-static struct peer *reactor_find(struct reactor *reactor, io_id id)
+struct peer *reactor_find(struct reactor *reactor, io_id id)
 {
         uint32_t index = io_id_index(id);
         struct peer *peer = index < reactor->by_index_count ? reactor->by_index[index] : NULL;
@@ -219,6 +252,248 @@ void reactor_push(struct reactor *reactor)
         reactor->push_bytes = reactor_push_bytes(reactor);
 }
 
+/* ---- the other reactors ---- */
+
+void reactor_hold_publisher(struct reactor *reactor, struct peer *peer, uint64_t full)
+{
+        reactor->full |= full;
+        peer_hold(reactor, peer, PEER_HELD_MAILBOX);
+        if (!list_is_linked(&peer->wait_link))
+                list_push_back(&reactor->held, &peer->wait_link);
+        reactor_count(reactor, COUNT_PUBLISHERS_HELD, 1);
+}
+
+/* There is room again: the held try again, in their order. */
+static void reactor_wake_held(struct reactor *reactor)
+{
+        while (!list_is_empty(&reactor->held))
+                peer_release(reactor, list_entry(reactor->held.next, struct peer, wait_link), PEER_HELD_MAILBOX);
+}
+
+static void reactor_hear(struct reactor *reactor, unsigned from, const struct mailbox_control *control)
+{
+        struct mailbox_control answer = {.position = control->position};
+        uint64_t bit = (uint64_t)1 << from;
+        struct peer *peer;
+        bool is_told = true;
+        switch ((enum mailbox_control_kind)control->kind) {
+        case MAILBOX_SUBSCRIBE:
+        case MAILBOX_WITHDRAW:
+                route_ask(reactor, from, control);
+                break;
+        case MAILBOX_VISIBLE:
+                route_visible(reactor, control);
+                break;
+        case MAILBOX_FULL:
+                reactor->wanted |= bit;
+                break;
+        case MAILBOX_WAKE:
+                reactor->full_told &= ~bit;
+                reactor_wake_held(reactor);
+                break;
+        case MAILBOX_RETURN:
+                route_returned(reactor, from, control->position);
+                answer.kind = MAILBOX_SETTLED;
+                is_told = mailbox_tell(reactor->out[from], &answer);
+                break;
+        case MAILBOX_SETTLED:
+                mailbox_settled(reactor->in[from], control->position);
+                break;
+        case MAILBOX_DRAIN:
+                reactor_drain(reactor, control->token, control->version);
+                break;
+        case MAILBOX_HALT:
+                reactor->is_halted = true;
+                break;
+        case MAILBOX_BLOCK:
+        case MAILBOX_UNBLOCK:
+                peer = reactor_find(reactor, control->token);
+                if (peer == NULL || peer->state != PEER_OPEN)
+                        break;
+                if (control->kind == MAILBOX_BLOCK)
+                        peer_hold(reactor, peer, PEER_HELD_LAG);
+                else
+                        peer_release(reactor, peer, PEER_HELD_LAG);
+                break;
+        case MAILBOX_QUESTION:
+        case MAILBOX_ANSWER:
+        case MAILBOX_CONTROL_KINDS:
+                break;
+        }
+        assert(is_told); /* MAILBOX_ASKS_MAX */
+}
+
+/* Takes up what one other reactor has sent; at most a mailbox full, for it may go on sending. */
+static void reactor_drain_mailbox(struct reactor *reactor, unsigned from)
+{
+        struct mailbox *mailbox = reactor->in[from];
+        struct mailbox_control control;
+        struct span record;
+        size_t bytes = 0;
+        while (mailbox_hear(mailbox, &control))
+                reactor_hear(reactor, from, &control);
+        while (bytes < reactor->cores->mailbox_bytes && mailbox_peek(mailbox, &record)) {
+                bytes += record.size;
+                if (mailbox_event_is_last(record)) {
+                        reactor->last_heard |= (uint64_t)1 << from;
+                        mailbox_consume(mailbox);
+                } else if (!route_receive(reactor, from, record)) {
+                        break;
+                }
+        }
+        mailbox_release(mailbox);
+        struct mailbox_control wake = {.kind = MAILBOX_WAKE};
+        if ((reactor->wanted & (uint64_t)1 << from) && mailbox_tell(reactor->out[from], &wake))
+                reactor->wanted &= ~((uint64_t)1 << from);
+}
+
+static void reactor_drain_mailboxes(struct reactor *reactor)
+{
+        for (unsigned i = 0; i < reactor->cores->count; i++)
+                if (reactor->in[i] != NULL)
+                        reactor_drain_mailbox(reactor, i);
+        routes_received(reactor);
+}
+
+/* The turn's end: the others are told, and shown what was sent. */
+static void reactor_publish(struct reactor *reactor)
+{
+        struct mailbox_control full = {.kind = MAILBOX_FULL};
+        reactor->must_turn = routes_tell(reactor);
+        for (uint64_t untold = reactor->full & ~reactor->full_told; untold != 0; untold &= untold - 1) {
+                unsigned target = (unsigned)__builtin_ctzll(untold);
+                if (mailbox_tell(reactor->out[target], &full))
+                        reactor->full_told |= (uint64_t)1 << target;
+                else
+                        reactor->must_turn = true;
+        }
+        reactor->full = 0;
+        mailboxes_publish(reactor->out, reactor->cores->count);
+}
+
+static bool reactor_has_mail(const struct reactor *reactor)
+{
+        for (unsigned i = 0; i < reactor->cores->count; i++)
+                if (reactor->in[i] != NULL && !mailbox_is_empty(reactor->in[i]))
+                        return true;
+        return false;
+}
+
+/* Polls; sleeps only while nobody has anything for us. */
+static int reactor_poll(struct reactor *reactor, uint64_t deadline_ns)
+{
+        bool may_sleep = deadline_ns != 0 && !reactor->has_sends && reactor->cores->count > 1;
+        if (may_sleep) {
+                bell_lie_down(reactor->bell);
+                if (reactor_has_mail(reactor))
+                        deadline_ns = 0;
+        }
+        /* Between two turns we hold nothing that is published, and while we sleep we hold up nobody's retirement. */
+        epoch_offline();
+        int count = io_poll(reactor->io, reactor->events, REACTOR_EVENTS_MAX, deadline_ns);
+        epoch_online();
+        if (may_sleep)
+                bell_get_up(reactor->bell);
+        return count;
+}
+
+/* ---- the end ---- */
+
+void reactor_drain(struct reactor *reactor, uint64_t finish_ns, uint64_t spread_ns)
+{
+        if (reactor->drain != REACTOR_RUNS)
+                return;
+        reactor->drain = REACTOR_STOPPED;
+        reactor->is_stopping = true;
+        reactor->drain_ns = spread_ns;
+        if (finish_ns > reactor->finish_ns)
+                reactor->finish_ns = finish_ns;
+        io_stop_listening(reactor->io);
+        for (unsigned i = 0; reactor->settings.number == 0 && i < reactor->cores->count; i++) {
+                struct mailbox_control drain = {.kind = MAILBOX_DRAIN, .token = finish_ns, .version = spread_ns};
+                bool is_told = reactor->out[i] == NULL || mailbox_tell(reactor->out[i], &drain);
+                assert(is_told);
+        }
+        for (uint32_t i = 0; i < reactor->by_index_count; i++) {
+                struct peer *peer = reactor->by_index[i];
+                if (peer == NULL || peer->protocol != &session_protocol || peer->state != PEER_OPEN)
+                        continue;
+                session_tell_lame_duck(reactor, session_of(peer));
+                peer_hold(reactor, peer, PEER_HELD_DRAIN);
+        }
+}
+
+/* Says that no event follows, to those that have room; the others next turn. */
+static void reactor_send_last(struct reactor *reactor)
+{
+        struct mailbox_event last = {.flags = MAILBOX_LAST};
+        size_t bytes = mailbox_event_bytes(&last);
+        for (unsigned i = 0; i < reactor->cores->count; i++) {
+                uint64_t bit = (uint64_t)1 << i;
+                uint8_t *record = reactor->out[i] == NULL || (reactor->last_sent & bit)
+                                          ? NULL
+                                          : mailbox_reserve(reactor->out[i], bytes);
+                if (reactor->out[i] == NULL)
+                        reactor->last_sent |= bit;
+                if (record == NULL)
+                        continue;
+                mailbox_event_write(record, &last);
+                mailbox_commit(reactor->out[i], bytes);
+                reactor->last_sent |= bit;
+        }
+}
+
+/* Goodbye to as many as it is time for. */
+static void reactor_take_leave(struct reactor *reactor)
+{
+        uint64_t gone_ns = io_now_ns(reactor->io) - reactor->drain_began_ns + NS_PER_MS;
+        uint64_t due = reactor->drain_count;
+        if (gone_ns < reactor->drain_ns)
+                due = due * gone_ns / reactor->drain_ns;
+        for (; reactor->drain_next < reactor->by_index_count; reactor->drain_next++) {
+                struct peer *peer = reactor->by_index[reactor->drain_next];
+                if (peer == NULL)
+                        continue;
+                if (reactor->drain_done >= due && gone_ns < reactor->drain_ns)
+                        return;
+                reactor->drain_done++;
+                peer_finish(reactor, peer, COUNT_CLOSED_DRAINING);
+        }
+}
+
+static void reactor_drain_on(struct reactor *reactor)
+{
+        uint64_t all = reactor->cores->count == 64 ? UINT64_MAX : ((uint64_t)1 << reactor->cores->count) - 1;
+        if (reactor->drain == REACTOR_STOPPED) {
+                reactor_send_last(reactor);
+                reactor->last_heard |= (uint64_t)1 << reactor->settings.number;
+                if (reactor->last_sent == all)
+                        reactor->drain = REACTOR_LISTENS;
+                else
+                        reactor->must_turn = true;
+        }
+        if (reactor->drain == REACTOR_LISTENS && reactor->last_heard == all) {
+                reactor->drain = REACTOR_TAKES_LEAVE;
+                reactor->drain_began_ns = io_now_ns(reactor->io);
+                reactor->drain_count = reactor->peers_count;
+        }
+        if (reactor->drain == REACTOR_TAKES_LEAVE)
+                reactor_take_leave(reactor);
+}
+
+void reactor_halt_others(struct reactor *reactor)
+{
+        struct mailbox_control halt = {.kind = MAILBOX_HALT};
+        for (unsigned i = 0; i < reactor->cores->count; i++)
+                while (reactor->out[i] != NULL && !mailbox_tell(reactor->out[i], &halt))
+                        sched_yield();
+        mailboxes_publish(reactor->out, reactor->cores->count);
+}
+
+/* ---- the turn ---- */
+
+#define SAMPLE_NS (20 * NS_PER_MS)
+
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
 {
         struct io *io = reactor->io;
@@ -230,15 +505,15 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 deadline_ns = timer_ns;
         if (stall_ns < deadline_ns)
                 deadline_ns = stall_ns;
-        if (reactor->settings.busy_poll)
+        if (unlikely(reactor->drain == REACTOR_TAKES_LEAVE && reactor->drain_next < reactor->by_index_count) &&
+            io_now_ns(io) + NS_PER_MS < deadline_ns)
+                deadline_ns = io_now_ns(io) + NS_PER_MS;
+        if (reactor->settings.busy_poll || reactor->must_turn || !list_is_empty(&reactor->resumed))
                 deadline_ns = 0;
 
         bool has_sends = reactor->has_sends;
         uint64_t flush_began_ns = has_sends ? io_clock_ns(io) : 0;
-        /* Between two turns we hold nothing that is published, and while we sleep we hold up nobody's retirement. */
-        epoch_offline();
-        int count = io_poll(io, reactor->events, REACTOR_EVENTS_MAX, deadline_ns);
-        epoch_online();
+        int count = reactor_poll(reactor, deadline_ns);
         int total = count;
         /* With sends queued the poll does not sleep: its time is theirs. */
         if (has_sends)
@@ -252,33 +527,31 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                         is_full = reactor_take_up(reactor, count, &input_bytes);
                 }
         }
+        bool has_others = reactor->cores->count > 1;
+        if (has_others)
+                reactor_drain_mailboxes(reactor);
+        peers_resume(reactor);
         timerwheel_expire(&reactor->wheel, io_now_ns(io), reactor_fire, reactor);
+        if (unlikely(reactor->drain != REACTOR_RUNS))
+                reactor_drain_on(reactor);
         /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
          * the sleep. */
         lanes_cut_stalled(&reactor->lanes, io_now_ns(io));
         peers_take_cut(reactor);
+        if (has_others)
+                reactor_publish(reactor);
         reactor->has_sends = lanes_have_work(&reactor->lanes);
         lanes_flush(&reactor->lanes);
         registry_collect(reactor);
-        match_collect(reactor->routes.table);
+        interests_collect(reactor->routes.interests);
+        if (reactor->settings.number == 0)
+                match_collect(reactor->routes.table);
         reactor_count(reactor, COUNT_TURNS, 1);
-        return total;
-}
-
-void reactor_drain(struct reactor *reactor, uint64_t finish_ns)
-{
-        reactor->is_stopping = true;
-        if (finish_ns > reactor->finish_ns)
-                reactor->finish_ns = finish_ns;
-        io_stop_listening(reactor->io);
-        for (uint32_t i = 0; i < reactor->by_index_count; i++) {
-                struct peer *peer = reactor->by_index[i];
-                if (peer == NULL)
-                        continue;
-                if (peer->protocol == &session_protocol)
-                        session_tell_lame_duck(reactor, session_of(peer));
-                peer_finish(reactor, peer, COUNT_CLOSED_DRAINING);
+        if (!reactor->has_sends || io_now_ns(io) - reactor->sampled_ns >= SAMPLE_NS) {
+                reactor->sampled_ns = io_now_ns(io);
+                reactor_sample(reactor);
         }
+        return total;
 }
 
 void reactor_sample(struct reactor *reactor)
@@ -297,11 +570,12 @@ void reactor_sample(struct reactor *reactor)
         counter_set(counters, COUNT_BUFFERS_SHORT, statistics->buffers_short);
         counter_set(counters, COUNT_CONNECTIONS, reactor->peers_count);
         counter_set(counters, COUNT_SUBSCRIPTIONS, reactor->routes.subscriptions_count);
-        counter_set(counters, COUNT_PATTERNS, match_patterns_count(reactor->routes.table));
+        if (reactor->settings.number == 0)
+                counter_set(counters, COUNT_PATTERNS, match_patterns_count(reactor->routes.table));
         counter_set(counters, COUNT_COHORTS, reactor->registry.cohorts_count);
         counter_set(counters, COUNT_COHORT_MEMBERS, reactor->registry.members_count);
         counter_set(counters, COUNT_STREAM_BYTES, reactor->lanes.memory.taken_bytes);
-        if (reactor->settings.heap_bytes != NULL)
+        if (reactor->settings.heap_bytes != NULL && reactor->settings.number == 0)
                 counter_set(counters, COUNT_HEAP_BYTES, reactor->settings.heap_bytes());
         counter_set(counters, COUNT_STREAM_BYTES_MAX, reactor->lanes.memory.region_bytes);
 }

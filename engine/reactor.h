@@ -1,7 +1,8 @@
 /* reactor: one core's share of everything: its connections, cohorts, streams, timers, memory. Nothing in here is
- * touched by another core but the counters (read) and `stop` (see reactor_stop).
+ * touched by another core but the counters, which are read; what they tell each other goes through mailboxes (cores).
  *
- * A turn: poll a batch, take it up, while input is full read on, timers, flush. See reactor.c for why in this order. */
+ * A turn: poll a batch, take it up, while input is full read on, drain the mailboxes, timers, publish, flush. See
+ * reactor.c for why in this order. */
 #ifndef SPATE_ENGINE_REACTOR_H
 #define SPATE_ENGINE_REACTOR_H
 
@@ -14,6 +15,7 @@
 #include "engine/lane.h"
 #include "engine/peer.h"
 #include "engine/admin.h"
+#include "engine/cores.h"
 #include "engine/registry.h"
 #include "engine/route.h"
 #include "engine/session.h"
@@ -42,9 +44,34 @@ struct reactor_settings {
         unsigned number;              /* which reactor */
 };
 
+/* How far it has come to its orderly end. */
+enum reactor_drain {
+        REACTOR_RUNS,
+        REACTOR_STOPPED,     /* reads nobody; its last events go into the mailboxes */
+        REACTOR_LISTENS,     /* has said its last; the others may still send theirs */
+        REACTOR_TAKES_LEAVE, /* nothing more comes from anywhere: says goodbye to one connection after the other */
+};
+
 struct reactor {
         struct reactor_settings settings;
         struct io *io;
+        struct cores *cores;
+        struct bell *bell; /* ours */
+        /* By the other reactor's number; NULL at our own. */
+        struct mailbox *out[MATCH_REACTORS_MAX], *in[MATCH_REACTORS_MAX];
+        struct list held;               /* peers held for a mailbox, the first first, by wait_link */
+        struct list resumed;            /* peers to go on with, by resume_link */
+        uint64_t full;                  /* mailboxes that had no room, a bit each: their reactors are to be told FULL */
+        uint64_t full_told;             /* those that have been: their WAKE will come */
+        uint64_t wanted;                /* reactors that have told us FULL: they get a WAKE when we have made room */
+        uint64_t last_sent, last_heard; /* MAILBOX_LAST, by reactor */
+        bool must_turn;                 /* something could not be told for want of room: no sleep */
+        bool is_halted;                 /* turns no more */
+        uint8_t drain;                  /* enum reactor_drain */
+        uint32_t drain_next;            /* the connection to whom goodbye is said next, by index */
+        uint32_t drain_count, drain_done;
+        uint64_t drain_began_ns, drain_ns;
+        uint64_t sampled_ns;
         struct lanes lanes;
         struct routes routes;
         struct registry registry;
@@ -73,10 +100,10 @@ struct reactor {
         struct io_event events[REACTOR_EVENTS_MAX];
 };
 
-/* 0 or -errno. Starts the backend; the table is borrowed. The reactor is large: it comes from the heap. `io` may be
- * NULL, or a backend that is already started (a simulation), which then belongs to the reactor. */
-int reactor_new(struct reactor **reactor, const struct reactor_settings *settings, struct match_table *table,
-                struct io *io);
+/* 0 or -errno. Starts the backend; the cores are borrowed, and settings->number tells which of them it is. The reactor
+ * is large: it comes from the heap. `io` may be NULL, or a backend that is already started (a simulation), which then
+ * belongs to the reactor. */
+int reactor_new(struct reactor **reactor, const struct reactor_settings *settings, struct cores *cores, struct io *io);
 /* Closes what is still open and frees all. Accepts NULL. */
 void reactor_free(struct reactor *reactor);
 
@@ -84,13 +111,22 @@ void reactor_free(struct reactor *reactor);
 int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
                    char bound[IO_ADDRESS_BYTES_MAX]);
 
-/* One turn, on a thread that is registered with base/epoch. Waits at most until `deadline_ns`. Returns how many events
- * the backend had. */
+/* One turn, on a thread that is registered with base/epoch, when all reactors of the cores have been made. Waits at
+ * most until `deadline_ns`. Returns how many events the backend had. */
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns);
 
-/* Orderly end: stops listening, tells every client, sends what is there, closes. The turns that follow do it; it is
- * over when peers_count is 0. A client may take `finish_ns` to take what is its own, and at least as long as ever. */
-void reactor_drain(struct reactor *reactor, uint64_t finish_ns);
+/* Orderly end of all reactors, told to reactor 0, which tells the others. Each stops listening and reading; when no
+ * event is under way between them any more, each says goodbye to its connections, one after the other over `spread_ns`,
+ * and sends what is theirs. The turns that follow do it; a reactor is through when its peers_count is 0. A client may
+ * take `finish_ns` to take what is its own, and at least as long as ever. */
+void reactor_drain(struct reactor *reactor, uint64_t finish_ns, uint64_t spread_ns);
+/* Tells all other reactors to turn no more (is_halted). From reactor 0. */
+void reactor_halt_others(struct reactor *reactor);
+
+/* The peer with this id, or NULL. */
+struct peer *reactor_find(struct reactor *reactor, io_id id);
+/* Holds the publisher whose event found no room in the mailboxes of `full`, until there is. */
+void reactor_hold_publisher(struct reactor *reactor, struct peer *peer, uint64_t full);
 
 /* Sends what has gathered, now. Between two events, while no list is being walked. */
 void reactor_push(struct reactor *reactor);

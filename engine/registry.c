@@ -26,9 +26,9 @@ bool registry_can_share(const struct subscription *subscription, struct span sub
                subscription->sid_bytes <= REGISTRY_SID_BYTES_MAX && !span_starts_with(subject, SPAN("_INBOX."));
 }
 
-static bool subscription_is_shareable(const struct reactor *reactor, const struct subscription *subscription)
+static bool subscription_is_shareable(const struct subscription *subscription)
 {
-        return registry_can_share(subscription, match_text(reactor->routes.table, subscription->route->id));
+        return registry_can_share(subscription, route_text(subscription->route));
 }
 
 static void registry_unlink_entries(struct registered_cohort *owner)
@@ -62,8 +62,7 @@ static struct registered_cohort *registry_new(struct reactor *reactor, struct se
 }
 
 /* The cohort begins to live: its pairs are put into the routes. false: no memory. */
-static bool registry_fill_entries(struct reactor *reactor, struct registered_cohort *owner,
-                                  const struct session *session)
+static bool registry_fill_entries(struct registered_cohort *owner, const struct session *session)
 {
         uint32_t count = 0;
         if (owner->entries == NULL)
@@ -73,7 +72,7 @@ static bool registry_fill_entries(struct reactor *reactor, struct registered_coh
         list_for_each(&session->subscriptions, link)
         {
                 struct subscription *subscription = list_entry(link, struct subscription, session_link);
-                if (!subscription_is_shareable(reactor, subscription))
+                if (!subscription_is_shareable(subscription))
                         continue;
                 struct cohort_entry *entry = &owner->entries[count++];
                 *entry = (struct cohort_entry){.owner = owner, .sid_bytes = (uint8_t)subscription->sid_bytes};
@@ -101,7 +100,7 @@ static void registry_join(struct reactor *reactor, struct registered_cohort *own
         list_for_each(&session->subscriptions, link)
         {
                 struct subscription *subscription = list_entry(link, struct subscription, session_link);
-                if (!subscription_is_shareable(reactor, subscription))
+                if (!subscription_is_shareable(subscription))
                         continue;
                 struct cohort_entry *entry = registry_entry_of(owner, subscription);
                 assert(entry != NULL);
@@ -138,7 +137,7 @@ bool registry_enter(struct reactor *reactor, struct session *session)
                 return false; /* cut in this turn and about to go */
         } else if (owner->waiting != NULL) {
                 struct session *first = owner->waiting;
-                if (!registry_fill_entries(reactor, owner, first))
+                if (!registry_fill_entries(owner, first))
                         return false;
                 owner->waiting = NULL;
                 registry_join(reactor, owner, first);

@@ -9,11 +9,11 @@
 #include "engine/reactor.h"
 #include "engine/session.h"
 
-/* Room for all that one batch may match, grown when patterns come, so that the event path need not. */
+/* Room for all that one batch may match. Patterns come on any reactor: looked at with each batch, grown hardly ever. */
 static int routes_fit_ids(struct routes *routes)
 {
         size_t each = match_ids_max(routes->table);
-        if (each * MATCH_BATCH_MAX <= routes->ids_max)
+        if (likely(each * MATCH_BATCH_MAX <= routes->ids_max))
                 return 0;
         pattern_id *ids = realloc(routes->ids, each * MATCH_BATCH_MAX * sizeof *ids);
         if (ids != NULL)
@@ -27,13 +27,18 @@ static int routes_fit_ids(struct routes *routes)
         return 0;
 }
 
-int routes_init(struct routes *routes, struct match_table *table, unsigned reactor, uint64_t hash_seed)
+int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed)
 {
-        *routes = (struct routes){.table = table, .reactor = reactor, .hash_seed = hash_seed};
+        *routes = (struct routes){.table = cores->table,
+                                  .cores = cores,
+                                  .interests = &cores->core[reactor].interests,
+                                  .reactor = reactor,
+                                  .hash_seed = hash_seed};
         list_init(&routes->expired);
+        list_init(&routes->untold);
         routes->memo = calloc(ROUTE_MEMO_ROWS, sizeof *routes->memo);
         if (routes->memo == NULL || routes_fit_ids(routes) != 0 || map_init(&routes->by_sid, 0) != 0 ||
-            map_init(&routes->groups, 0) != 0) {
+            map_init(&routes->by_text, 0) != 0 || map_init(&routes->groups, 0) != 0) {
                 routes_fini(routes);
                 return -ENOMEM;
         }
@@ -47,11 +52,24 @@ void routes_fini(struct routes *routes)
         assert(routes->subscriptions_count == 0);
         for (size_t page = 0; page < routes->pages_count; page++)
                 free(routes->pages[page]);
+        /* Still to be asked for, or to be withdrawn: whoever would have cared is gone. */
+        list_for_each(&routes->untold, link)
+        {
+                struct route *route = list_entry(link, struct route, tell_link);
+                list_remove(link);
+                if (!route->is_withdrawn)
+                        map_remove(&routes->by_text, &route->node);
+                free(route);
+        }
         free(routes->pages);
         free(routes->memo);
         free(routes->ids);
         free(routes->reply_ids);
+        free(routes->picks.pick);
+        free(routes->picks.names);
+        free(routes->picks.slots);
         map_fini(&routes->by_sid);
+        map_fini(&routes->by_text);
         map_fini(&routes->groups);
         *routes = (struct routes){0};
 }
@@ -86,34 +104,206 @@ static struct route **route_cell(struct routes *routes, pattern_id id)
         return routes->pages[page] == NULL ? NULL : &routes->pages[page][id % ROUTE_PAGE_ROWS];
 }
 
-static struct route *route_new(struct routes *routes, pattern_id id)
+/* ---- routes by text, and the matcher's writer ---- */
+
+static uint64_t text_hash(const struct routes *routes, struct span text)
+{
+        return XXH3_64bits_withSeed(text.bytes, text.size, routes->hash_seed);
+}
+
+static struct route *route_find_text(const struct routes *routes, struct span text)
+{
+        for (struct map_node *node = map_first(&routes->by_text, text_hash(routes, text)); node != NULL;
+             node = map_next(node)) {
+                struct route *route = container_of(node, struct route, node);
+                if (span_equal(route_text(route), text))
+                        return route;
+        }
+        return NULL;
+}
+
+static bool routes_write(const struct routes *routes)
+{
+        return routes->reactor == 0;
+}
+
+/* The pattern has an id: events come from now on. 0 or -ENOMEM. */
+static int route_settle(struct routes *routes, struct route *route, pattern_id id, uint64_t version)
 {
         struct route **cell = route_cell(routes, id);
-        if (cell == NULL)
-                return NULL;
+        if (cell == NULL || routes_fit_ids(routes) != 0)
+                return -ENOMEM;
         assert(*cell == NULL);
-        struct route *route = calloc(1, sizeof *route);
-        if (route == NULL)
-                return NULL;
         route->id = id;
+        route->version = version;
+        *cell = route;
+        return 0;
+}
+
+/* Puts the route into the matcher, or asks for it. */
+static int route_enter(struct routes *routes, struct route *route)
+{
+        if (!routes_write(routes)) {
+                list_push_back(&routes->untold, &route->tell_link);
+                return 0;
+        }
+        pattern_id id;
+        int error = match_add(routes->table, route_text(route), MATCH_NATS, routes->reactor, &id);
+        if (error != 0)
+                return error;
+        error = route_settle(routes, route, id, match_version(routes->table));
+        if (error != 0)
+                match_remove(routes->table, id, routes->reactor);
+        return error;
+}
+
+/* The route of a pattern, made if need be; NULL: *error tells. */
+static struct route *route_get(struct routes *routes, struct span text, int *error)
+{
+        struct route *route = route_find_text(routes, text);
+        if (route != NULL)
+                return route;
+        *error = match_check(text, MATCH_NATS);
+        if (*error != 0)
+                return NULL;
+        route = calloc(1, sizeof *route + text.size);
+        if (route == NULL) {
+                *error = -ENOMEM;
+                return NULL;
+        }
+        route->id = PATTERN_NONE;
+        route->serial = ++routes->next_serial;
         list_init(&route->privates);
         list_init(&route->cohorts);
         list_init(&route->groups);
-        *cell = route;
+        list_init(&route->tell_link);
+        route->text_bytes = (uint16_t)text.size;
+        span_copy(route->text, text);
+        *error = route_enter(routes, route);
+        if (*error != 0) {
+                free(route);
+                return NULL;
+        }
+        map_insert(&routes->by_text, &route->node, text_hash(routes, text));
         return route;
 }
 
+/* Nobody here wants it any more: it leaves the pages at once, and the matcher when the writer hears of it. One that was
+ * asked for stays until the answer has come. */
 static void route_free_if_empty(struct routes *routes, struct route *route)
 {
         if (route->subscriptions_count > 0)
                 return;
         assert(list_is_empty(&route->privates));
         assert(list_is_empty(&route->groups));
+        if (route->id == PATTERN_NONE)
+                return;
         /* Deserted cohorts whose last bytes are still on their way. */
         list_for_each(&route->cohorts, link) list_remove(link);
         *route_cell(routes, route->id) = NULL;
-        match_remove(routes->table, route->id, routes->reactor);
-        free(route);
+        map_remove(&routes->by_text, &route->node);
+        if (routes_write(routes)) {
+                match_remove(routes->table, route->id, routes->reactor);
+                free(route);
+                return;
+        }
+        route->is_withdrawn = true;
+        list_push_back(&routes->untold, &route->tell_link);
+}
+
+bool routes_tell(struct reactor *reactor)
+{
+        struct routes *routes = &reactor->routes;
+        while (!list_is_empty(&routes->untold)) {
+                struct route *route = list_entry(routes->untold.next, struct route, tell_link);
+                struct mailbox *writer = reactor->out[0];
+                if (!route->is_withdrawn) {
+                        struct mailbox_control ask = {.kind = MAILBOX_SUBSCRIBE,
+                                                      .token = (uint64_t)(uintptr_t)route,
+                                                      .text = route->text,
+                                                      .text_bytes = route->text_bytes};
+                        if (routes->asks_out == MAILBOX_ASKS_MAX)
+                                return false; /* an answer will wake us */
+                        if (!mailbox_tell(writer, &ask))
+                                return true;
+                        routes->asks_out++;
+                        list_remove(&route->tell_link);
+                } else {
+                        struct mailbox_control withdraw = {.kind = MAILBOX_WITHDRAW, .id = route->id};
+                        if (!mailbox_has_spare(writer) || !mailbox_tell(writer, &withdraw))
+                                return true;
+                        list_remove(&route->tell_link);
+                        free(route);
+                }
+        }
+        return false;
+}
+
+void route_ask(struct reactor *reactor, unsigned asker, const struct mailbox_control *asked)
+{
+        struct match_table *table = reactor->routes.table;
+        assert(routes_write(&reactor->routes));
+        if (asked->kind == MAILBOX_WITHDRAW) {
+                match_remove(table, asked->id, asker);
+                return;
+        }
+        struct mailbox_control answer = {.kind = MAILBOX_VISIBLE, .token = asked->token, .id = PATTERN_NONE};
+        answer.error = match_add(table, span_of(asked->text, asked->text_bytes), MATCH_NATS, asker, &answer.id);
+        answer.version = match_version(table);
+        bool is_told = mailbox_tell(reactor->out[asker], &answer);
+        assert(is_told); /* MAILBOX_ASKS_MAX */
+}
+
+/* All who waited for the route hear of it. None of them is in a cohort yet: see session_tick_quiet(). */
+static void route_tell_subscribers(struct reactor *reactor, struct route *route, int error)
+{
+        list_for_each(&route->privates, link)
+                session_subscribed(reactor, list_entry(link, struct subscription, route_link), error);
+        list_for_each(&route->groups, link)
+        {
+                struct queue_group *group = list_entry(link, struct queue_group, route_link);
+                for (uint32_t i = group->members_count; i > 0; i--)
+                        session_subscribed(reactor, group->members[i - 1], error);
+        }
+}
+
+/* The others may know of its subscribers. 0 or -ENOMEM. */
+static int route_publish_interest(struct routes *routes, struct route *route)
+{
+        list_for_each(&route->groups,
+                      link) if (queue_group_publish(routes, list_entry(link, struct queue_group, route_link)) !=
+                                0) return -ENOMEM;
+        list_for_each(&route->privates, link) interest_add_plain(routes->interests, route->id);
+        return 0;
+}
+
+void route_visible(struct reactor *reactor, const struct mailbox_control *answer)
+{
+        struct routes *routes = &reactor->routes;
+        struct route *route = (struct route *)(uintptr_t)answer->token;
+        int error = answer->error;
+        assert(routes->asks_out > 0);
+        routes->asks_out--;
+        if (error == 0)
+                error = route_settle(routes, route, answer->id, answer->version);
+        if (error == 0)
+                error = route_publish_interest(routes, route);
+        route_tell_subscribers(reactor, route, error);
+        if (error == 0) {
+                route_free_if_empty(routes, route);
+                return;
+        }
+        assert(route->subscriptions_count == 0);
+        if (list_is_linked(&route->tell_link))
+                return; /* it had settled: its last subscriber has withdrawn it */
+        map_remove(&routes->by_text, &route->node);
+        if (answer->error == 0) {
+                route->id = answer->id;
+                route->is_withdrawn = true;
+                list_push_back(&routes->untold, &route->tell_link);
+        } else {
+                free(route);
+        }
 }
 
 /* ---- subscriptions ---- */
@@ -138,37 +328,32 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
                     struct span sid, struct subscription **subscription)
 {
         struct routes *routes = &reactor->routes;
-        pattern_id id;
+        int error = 0;
         assert(sid.size <= UINT16_MAX); /* a control line is no longer */
         if (route_find_sid(routes, session, sid) != NULL)
                 return -EEXIST;
-        struct subscription *new = calloc(1, sizeof *new + sid.size);
-        if (new == NULL)
-                return -ENOMEM;
-        int error = match_add(routes->table, subject, MATCH_NATS, routes->reactor, &id);
-        if (error != 0) {
-                free(new);
-                return error;
-        }
-        struct route *route = route_of(routes, id);
+        struct route *route = route_get(routes, subject, &error);
         if (route == NULL)
-                route = route_new(routes, id);
-        if (route == NULL) {
-                match_remove(routes->table, id, routes->reactor);
-                free(new);
+                return error;
+        struct subscription *new = calloc(1, sizeof *new + sid.size);
+        if (new == NULL) {
+                route_free_if_empty(routes, route);
                 return -ENOMEM;
         }
         *new = (struct subscription){.session = session, .route = route, .sid_bytes = (uint16_t)sid.size};
         span_copy(new->sid, sid);
         list_init(&new->session_link);
         list_init(&new->route_link);
-        if (routes_fit_ids(routes) != 0 || (queue.size > 0 && queue_group_add(routes, route, queue, new) != 0)) {
+        if (queue.size > 0 && queue_group_add(routes, route, queue, new) != 0) {
                 route_free_if_empty(routes, route);
                 free(new);
                 return -ENOMEM;
         }
-        if (queue.size == 0)
+        if (queue.size == 0) {
                 list_push_back(&route->privates, &new->route_link);
+                if (route->id != PATTERN_NONE)
+                        interest_add_plain(routes->interests, route->id);
+        }
         list_push_back(&session->subscriptions, &new->session_link);
         session->subscriptions_count++;
         map_insert(&routes->by_sid, &new->node, sid_hash(routes, session, sid));
@@ -185,6 +370,8 @@ void route_unsubscribe(struct reactor *reactor, struct subscription *subscriptio
         assert(subscription->entry == NULL);
         if (subscription->group != NULL)
                 queue_group_remove(routes, subscription);
+        else if (route->id != PATTERN_NONE)
+                interest_remove_plain(routes->interests, route->id);
         list_remove(&subscription->route_link);
         list_remove(&subscription->session_link);
         subscription->session->subscriptions_count--;
@@ -201,7 +388,35 @@ uint64_t subscription_delivered(const struct subscription *subscription)
                                            : subscription->delivered + subscription->entry->appended;
 }
 
-/* ---- publishing ---- */
+/* ---- what an event matches ---- */
+
+/* Of one event: the patterns, and who has subscribers of any of them. */
+struct matched {
+        const pattern_id *ids;
+        size_t ids_count;
+        uint64_t version;
+        uint64_t plain;   /* other reactors, a bit each */
+        uint64_t grouped; /* this one, too */
+};
+
+/* Room grows with the patterns' shapes, on whatever reactor they came: hardly ever after the start. */
+static void routes_match(struct routes *routes, const struct span *subjects, size_t count, struct match_set *sets)
+{
+        size_t matched;
+        do {
+                if (routes_fit_ids(routes) != 0) {
+                        log_error("out_of_memory", "what=matches");
+                        abort();
+                }
+                matched = match_batch(routes->table, subjects, count, routes->ids, routes->ids_max, sets);
+        } while (unlikely(matched < count)); /* a shape came in between */
+}
+
+static uint64_t routes_version(const struct routes *routes)
+{
+        /* Neither goes back, so an equal sum is an equal pair. */
+        return match_version(routes->table) + interests_version(routes->interests);
+}
 
 static struct route_memo *memo_row(struct routes *routes, struct span subject, uint64_t *hash)
 {
@@ -216,122 +431,57 @@ static bool memo_knows(const struct route_memo *memo, uint64_t version, uint64_t
 }
 
 static void memo_learn(struct route_memo *memo, uint64_t version, uint64_t hash, struct span subject,
-                       const pattern_id *ids, size_t ids_count)
+                       const struct matched *matched)
 {
-        if (subject.size == 0 || subject.size > ROUTE_MEMO_SUBJECT_BYTES || ids_count > ROUTE_MEMO_IDS)
+        if (subject.size == 0 || subject.size > ROUTE_MEMO_SUBJECT_BYTES || matched->ids_count > ROUTE_MEMO_IDS)
                 return;
         memo->version = version;
         memo->hash = hash;
+        memo->plain = matched->plain;
+        memo->grouped = matched->grouped;
         memo->subject_bytes = (uint16_t)subject.size;
-        memo->ids_count = (uint16_t)ids_count;
-        if (ids_count > 0)
-                memcpy(memo->ids, ids, ids_count * sizeof *ids);
+        memo->ids_count = (uint16_t)matched->ids_count;
+        if (matched->ids_count > 0)
+                memcpy(memo->ids, matched->ids, matched->ids_count * sizeof *matched->ids);
         span_copy(memo->subject, subject);
 }
 
-/* May this subscription have the event at all? */
+/* Asks the published interests of all reactors that have subscribers of these patterns. */
+static void matched_read(const struct routes *routes, const struct match_set *set, struct matched *matched)
+{
+        matched->ids = set->ids;
+        matched->ids_count = set->ids_count;
+        matched->plain = 0;
+        matched->grouped = 0;
+        for (uint64_t reactors = set->ids_count == 0 ? 0 : set->reactors; reactors != 0; reactors &= reactors - 1) {
+                unsigned reactor = (unsigned)__builtin_ctzll(reactors);
+                const struct interests *interests = &routes->cores->core[reactor].interests;
+                uint64_t bit = (uint64_t)1 << reactor;
+                for (uint32_t i = 0; i < set->ids_count; i++) {
+                        if (interest_rows(interests, set->ids[i]) != NULL)
+                                matched->grouped |= bit;
+                        if (reactor != routes->reactor && interest_plain(interests, set->ids[i]) > 0)
+                                matched->plain |= bit;
+                }
+        }
+}
+
+/* ---- delivering on this reactor ---- */
+
+/* May this subscription have the event at all? `from` is NULL for an event of another reactor. */
 static bool route_wants(const struct session *from, const struct subscription *subscription)
 {
-        return from->echo || subscription->session != from;
+        return from == NULL || from->echo || subscription->session != from;
 }
 
-#define QUEUE_NAMES_MAX 64
-
-/* The groups of one name, on all patterns that an event matched. */
-struct queue_pick {
-        const struct queue_group *first;
-        uint32_t members_count;
-};
-
-/* One member of all groups that are called as `pick->first`, beginning at the `number`-th and going round once until
- * one takes it. */
-static bool queue_deliver(struct reactor *reactor, const struct session *from, const struct event *event,
-                          const pattern_id *ids, size_t ids_count, const struct queue_pick *pick)
-{
-        uint64_t number = random_below(&reactor->random, pick->members_count);
-        for (uint32_t tries = 0; tries < pick->members_count; tries++, number++) {
-                uint64_t index = number % pick->members_count;
-                for (size_t i = 0; i < ids_count; i++) {
-                        struct route *route = route_of(&reactor->routes, ids[i]);
-                        if (route == NULL)
-                                continue;
-                        list_for_each(&route->groups, link)
-                        {
-                                struct queue_group *group = list_entry(link, struct queue_group, route_link);
-                                if (group->name_bytes != pick->first->name_bytes ||
-                                    memcmp(group->name, pick->first->name, group->name_bytes) != 0)
-                                        continue;
-                                if (index >= group->members_count) {
-                                        index -= group->members_count;
-                                        continue;
-                                }
-                                struct subscription *member = group->members[index];
-                                if (route_wants(from, member) && session_deliver(reactor, member, event))
-                                        return true;
-                                goto next_member;
-                        }
-                }
-        next_member:;
-        }
-        return false;
-}
-
-/* One member of this group alone: costs the members that do not take it, not the groups beside it. */
-static bool queue_deliver_alone(struct reactor *reactor, const struct session *from, const struct event *event,
-                                const struct queue_group *group)
-{
-        uint64_t number = random_below(&reactor->random, group->members_count);
-        for (uint32_t tries = 0; tries < group->members_count; tries++, number++) {
-                struct subscription *member = group->members[number % group->members_count];
-                if (route_wants(from, member) && session_deliver(reactor, member, event))
-                        return true;
-        }
-        return false;
-}
-
-static uint32_t route_deliver_groups(struct reactor *reactor, const struct session *from, const struct event *event,
-                                     const pattern_id *ids, size_t ids_count)
-{
-        struct queue_pick picks[QUEUE_NAMES_MAX];
-        size_t picks_count = 0;
-        uint32_t delivered = 0;
-        for (size_t i = 0; i < ids_count; i++) {
-                struct route *route = route_of(&reactor->routes, ids[i]);
-                if (route == NULL)
-                        continue;
-                list_for_each(&route->groups, link)
-                {
-                        const struct queue_group *group = list_entry(link, struct queue_group, route_link);
-                        size_t known = 0;
-                        while (known < picks_count &&
-                               (picks[known].first->name_bytes != group->name_bytes ||
-                                memcmp(picks[known].first->name, group->name, group->name_bytes) != 0))
-                                known++;
-                        if (known == QUEUE_NAMES_MAX) {
-                                /* More names than there is room for: those serve themselves one by one, pattern by
-                                 * pattern. */
-                                delivered += queue_deliver_alone(reactor, from, event, group);
-                                continue;
-                        }
-                        if (known == picks_count)
-                                picks[picks_count++] = (struct queue_pick){.first = group};
-                        picks[known].members_count += group->members_count;
-                }
-        }
-        for (size_t i = 0; i < picks_count; i++)
-                delivered += queue_deliver(reactor, from, event, ids, ids_count, &picks[i]);
-        return delivered;
-}
-
-/* Appends the event to the stream of everyone who wants it; returns how many those are. */
+/* Appends the event to the stream of every plain subscriber who wants it; returns how many those are. */
 static uint32_t route_deliver(struct reactor *reactor, const struct session *from, const struct event *event,
-                              const pattern_id *ids, size_t ids_count)
+                              const struct matched *matched)
 {
         uint32_t delivered = 0;
-        bool has_groups = false;
-        for (size_t i = 0; i < ids_count; i++) {
-                struct route *route = route_of(&reactor->routes, ids[i]);
-                if (route == NULL)
+        for (size_t i = 0; i < matched->ids_count; i++) {
+                struct route *route = route_of(&reactor->routes, matched->ids[i]);
+                if (route == NULL || unlikely(route->version > matched->version))
                         continue;
                 list_for_each(&route->cohorts, link)
                 {
@@ -350,11 +500,311 @@ static uint32_t route_deliver(struct reactor *reactor, const struct session *fro
                         if (route_wants(from, subscription))
                                 delivered += session_deliver(reactor, subscription, event);
                 }
-                has_groups |= !list_is_empty(&route->groups);
         }
-        if (has_groups)
-                delivered += route_deliver_groups(reactor, from, event, ids, ids_count);
         return delivered;
+}
+
+/* One member of all groups of this name here, beginning at any and going round once until one takes it. */
+static bool route_deliver_to_group(struct reactor *reactor, const struct session *from, const struct event *event,
+                                   const struct matched *matched, struct span name, uint64_t hash)
+{
+        struct routes *routes = &reactor->routes;
+        uint64_t members_count = 0;
+        for (size_t i = 0; i < matched->ids_count; i++) {
+                const struct queue_group *group = queue_group_of(routes, matched->ids[i], matched->version, name, hash);
+                members_count += group == NULL ? 0 : group->members_count;
+        }
+        if (members_count == 0)
+                return false;
+        uint64_t number = random_below(&reactor->random, members_count);
+        for (uint64_t tries = 0; tries < members_count; tries++, number++) {
+                uint64_t index = number % members_count;
+                for (size_t i = 0; i < matched->ids_count; i++) {
+                        const struct queue_group *group =
+                                queue_group_of(routes, matched->ids[i], matched->version, name, hash);
+                        if (group == NULL)
+                                continue;
+                        if (index >= group->members_count) {
+                                index -= group->members_count;
+                                continue;
+                        }
+                        struct subscription *member = group->members[index];
+                        if (route_wants(from, member) && member->session->peer.lane.cut == LANE_NOT_CUT &&
+                            session_deliver(reactor, member, event))
+                                return true;
+                        break;
+                }
+        }
+        return false;
+}
+
+/* ---- picking members of queue groups, on all reactors ---- */
+
+static struct queue_pick *picks_find(struct queue_picks *picks, uint64_t hash, struct span name, bool add)
+{
+        for (size_t slot = hash & (picks->slots_count - 1);; slot = (slot + 1) & (picks->slots_count - 1)) {
+                if (picks->slots[slot] == 0) {
+                        if (!add || picks->picks_count == picks->picks_max)
+                                return NULL;
+                        picks->slots[slot] = (uint32_t)++picks->picks_count;
+                        struct queue_pick *pick = &picks->pick[picks->picks_count - 1];
+                        *pick = (struct queue_pick){.hash = hash, .name = name};
+                        return pick;
+                }
+                struct queue_pick *pick = &picks->pick[picks->slots[slot] - 1];
+                if (pick->hash == hash && span_equal(pick->name, name))
+                        return pick;
+        }
+}
+
+static void picks_clear(struct queue_picks *picks)
+{
+        for (size_t i = 0; i < picks->picks_count; i++) {
+                size_t slot = picks->pick[i].hash & (picks->slots_count - 1);
+                while (picks->slots[slot] != i + 1)
+                        slot = (slot + 1) & (picks->slots_count - 1);
+                picks->slots[slot] = 0;
+        }
+        picks->picks_count = 0;
+}
+
+/* Twice the room; only when there never were so many names before. */
+static bool picks_grow(struct queue_picks *picks)
+{
+        size_t picks_max = picks->picks_max == 0 ? 64 : 2 * picks->picks_max;
+        struct queue_pick *pick = realloc(picks->pick, picks_max * sizeof *pick);
+        if (pick == NULL)
+                return false;
+        picks->pick = pick;
+        struct span *names = realloc(picks->names, picks_max * sizeof *names);
+        if (names == NULL)
+                return false;
+        picks->names = names;
+        uint32_t *slots = calloc(2 * picks_max, sizeof *slots);
+        if (slots == NULL)
+                return false;
+        free(picks->slots);
+        picks->slots = slots;
+        picks->slots_count = 2 * picks_max;
+        picks->picks_max = picks_max;
+        for (size_t i = 0; i < picks->picks_count; i++) {
+                size_t slot = pick[i].hash & (picks->slots_count - 1);
+                while (slots[slot] != 0)
+                        slot = (slot + 1) & (picks->slots_count - 1);
+                slots[slot] = (uint32_t)(i + 1);
+        }
+        return true;
+}
+
+/* How many members of this row cannot have the event, because they are the publisher's own and it wants no echo. Known
+ * for our own reactor only, which is where the publisher is. */
+static uint32_t row_unwilling(const struct routes *routes, const struct session *from, pattern_id id,
+                              const struct interest_row *row)
+{
+        const struct queue_group *group =
+                queue_group_of(routes, id, UINT64_MAX, span_of(row->name, row->name_bytes), row->name_hash);
+        uint32_t count = 0;
+        for (uint32_t i = 0; group != NULL && i < group->members_count; i++)
+                count += !route_wants(from, group->members[i]);
+        return count;
+}
+
+/* Picks one member for each name, each member of all reactors in `among` with the same chance. Where
+ * there is no memory for so many names, the first ones are picked for. */
+static void route_pick(struct reactor *reactor, const struct session *from, const struct matched *matched,
+                       uint64_t among)
+{
+        struct routes *routes = &reactor->routes;
+        struct queue_picks *picks = &routes->picks;
+        picks_clear(picks);
+        if (picks->picks_max == 0 && !picks_grow(picks))
+                return;
+        /* Twice the same walk: counting, then finding whose the picked numbers are. A count may change in between. */
+        for (int round = 0; round < 2; round++) {
+                for (uint64_t reactors = among; reactors != 0; reactors &= reactors - 1) {
+                        unsigned number = (unsigned)__builtin_ctzll(reactors);
+                        const struct interests *interests = &routes->cores->core[number].interests;
+                        for (size_t i = 0; i < matched->ids_count; i++) {
+                                const struct interest_row *row = interest_rows(interests, matched->ids[i]);
+                                for (; row != NULL; row = interest_next(row)) {
+                                        struct span name = span_of(row->name, row->name_bytes);
+                                        uint32_t count = interest_row_count(row);
+                                        if (from != NULL && !from->echo && number == routes->reactor)
+                                                count -= row_unwilling(routes, from, matched->ids[i], row);
+                                        if (count == 0)
+                                                continue;
+                                        struct queue_pick *pick = picks_find(picks, row->name_hash, name, round == 0);
+                                        if (pick == NULL && round == 0 && picks_grow(picks))
+                                                pick = picks_find(picks, row->name_hash, name, true);
+                                        if (pick == NULL)
+                                                continue;
+                                        if (round == 0) {
+                                                pick->members_count += count;
+                                                pick->reactor = number;
+                                                continue;
+                                        }
+                                        if (pick->number < count)
+                                                pick->reactor = number;
+                                        pick->number -= count; /* wraps around behind the one that was found: never
+                                                                  below a count again */
+                                }
+                        }
+                }
+                for (size_t i = 0; round == 0 && i < picks->picks_count; i++)
+                        picks->pick[i].number = random_below(&reactor->random, picks->pick[i].members_count);
+        }
+}
+
+/* Collects the names that were picked for `target` in picks->names; returns how many. */
+static uint32_t picks_names(struct queue_picks *picks, unsigned target)
+{
+        uint32_t count = 0;
+        for (size_t i = 0; i < picks->picks_count; i++)
+                if (picks->pick[i].reactor == target)
+                        picks->names[count++] = picks->pick[i].name;
+        return count;
+}
+
+/* ---- to other reactors ---- */
+
+/* What a record of this event takes in any mailbox, all names included. */
+static size_t record_bound(const struct mailbox_event *told, const struct queue_picks *picks)
+{
+        size_t bytes = mailbox_event_bytes(told);
+        for (size_t i = 0; i < picks->picks_count; i++)
+                bytes += sizeof(uint16_t) + picks->pick[i].name.size;
+        return bytes;
+}
+
+/* Whoever subscribes with a hundred thousand names on one subject must not make records that fit no mailbox: what is
+ * beyond goes to our own members, or is lost and counted. */
+static void picks_trim(struct reactor *reactor)
+{
+        struct queue_picks *picks = &reactor->routes.picks;
+        size_t bytes_left = reactor->routes.cores->mailbox_bytes / 8;
+        for (size_t i = 0; i < picks->picks_count; i++) {
+                size_t bytes = sizeof(uint16_t) + picks->pick[i].name.size;
+                if (bytes > bytes_left)
+                        picks->pick[i].reactor = reactor->routes.reactor;
+                else
+                        bytes_left -= bytes;
+        }
+}
+
+/* Writes the event into the mailbox of each reactor in `targets`, which have room. */
+static void route_send(struct reactor *reactor, struct mailbox_event *told, uint64_t targets)
+{
+        for (; targets != 0; targets &= targets - 1) {
+                unsigned target = (unsigned)__builtin_ctzll(targets);
+                struct queue_picks *picks = &reactor->routes.picks;
+                told->queues_count = picks_names(picks, target);
+                told->queues = picks->names;
+                size_t bytes = mailbox_event_bytes(told);
+                uint8_t *record = mailbox_reserve(reactor->out[target], bytes);
+                assert(record != NULL);
+                mailbox_event_write(record, told);
+                mailbox_commit(reactor->out[target], bytes);
+                reactor_count(reactor, COUNT_CROSSINGS, 1);
+        }
+}
+
+/* Finds another member for one name: `among` are the reactors to ask. Gives it the event here, or sends it. */
+static bool route_pick_again(struct reactor *reactor, struct mailbox_event *told, struct matched *matched,
+                             struct span name, uint64_t hash, uint64_t among)
+{
+        struct routes *routes = &reactor->routes;
+        while (among != 0) {
+                route_pick(reactor, NULL, matched, among);
+                struct queue_pick *pick = picks_find(&routes->picks, hash, name, false);
+                if (routes->picks.picks_max == 0 || pick == NULL)
+                        return false;
+                unsigned target = pick->reactor;
+                struct queue_pick alone = *pick;
+                picks_clear(&routes->picks);
+                among &= ~((uint64_t)1 << target);
+                if (target == routes->reactor) {
+                        if (route_deliver_to_group(reactor, NULL, &told->event, matched, name, hash))
+                                return true;
+                        continue;
+                }
+                told->queues_count = 0;
+                size_t bytes = mailbox_event_bytes(told) + sizeof(uint16_t) + name.size;
+                if (!mailboxes_can_hold(reactor->out, (uint64_t)1 << target, bytes))
+                        continue; /* a second try holds nobody up */
+                picks_find(&routes->picks, alone.hash, name, true)->reactor = target;
+                route_send(reactor, told, (uint64_t)1 << target);
+                return true;
+        }
+        return false;
+}
+
+/* ---- publishing ---- */
+
+#define FAILED_MAX 16 /* groups of one event whose members here have all been cut in this very turn */
+
+/* One event, to all or to none. false: the mailboxes of *full have no room. */
+static bool route_publish_one(struct reactor *reactor, struct session *from, const struct event *event,
+                              const struct matched *matched, uint32_t *delivered, uint64_t *full)
+{
+        struct routes *routes = &reactor->routes;
+        struct queue_picks *picks = &routes->picks;
+        uint64_t targets = matched->plain;
+        struct mailbox_event told = {.flags = 0};
+        if (unlikely(picks->picks_count > 0))
+                picks_clear(picks);
+        if (unlikely(matched->grouped != 0)) {
+                route_pick(reactor, from, matched, matched->grouped);
+                picks_trim(reactor);
+                for (size_t i = 0; i < picks->picks_count; i++)
+                        targets |= (uint64_t)1 << picks->pick[i].reactor;
+                targets &= ~((uint64_t)1 << routes->reactor);
+        }
+        if (unlikely(targets != 0)) {
+                told = (struct mailbox_event){.event = *event,
+                                              .from = from->peer.lane.id,
+                                              .version = matched->version,
+                                              .ids = matched->ids,
+                                              .ids_count = (uint32_t)matched->ids_count};
+                *full = mailboxes_without_room(reactor->out, targets, record_bound(&told, picks));
+                if (*full != 0)
+                        return false;
+        }
+        *delivered = route_deliver(reactor, from, event, matched);
+        size_t failed_count = 0;
+        struct queue_pick failed[FAILED_MAX];
+        for (size_t i = 0; i < picks->picks_count; i++) {
+                const struct queue_pick *pick = &picks->pick[i];
+                if (pick->reactor != routes->reactor)
+                        continue;
+                if (route_deliver_to_group(reactor, from, event, matched, pick->name, pick->hash))
+                        ++*delivered;
+                else if (failed_count < FAILED_MAX)
+                        failed[failed_count++] = *pick;
+        }
+        if (unlikely(targets != 0)) {
+                bool is_sole = *delivered == 0 && matched->plain == 0 && (targets & (targets - 1)) == 0;
+                told.flags = is_sole ? MAILBOX_SOLE : 0;
+                route_send(reactor, &told, targets);
+        }
+        /* Ours have just been cut, all of them: others may live elsewhere. */
+        bool is_sent_again = false;
+        for (size_t i = 0; i < failed_count; i++) {
+                struct matched again = *matched;
+                uint64_t among = matched->grouped & ~((uint64_t)1 << routes->reactor);
+                told = (struct mailbox_event){.event = *event,
+                                              .from = from->peer.lane.id,
+                                              .version = matched->version,
+                                              .flags = MAILBOX_QUEUES_ONLY,
+                                              .ids = matched->ids,
+                                              .ids_count = (uint32_t)matched->ids_count};
+                is_sent_again |= route_pick_again(reactor, &told, &again, failed[i].name, failed[i].hash, among);
+        }
+        if (*delivered == 0 && targets == 0 && !is_sent_again) {
+                reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
+                if (event->reply.size > 0 && from->no_responders)
+                        session_no_responders(reactor, from, event);
+        }
+        return true;
 }
 
 /* Subscriptions that have had their last event go once no list is being walked. */
@@ -367,13 +817,15 @@ static void routes_collect_expired(struct reactor *reactor)
         }
 }
 
-void route_publish(struct reactor *reactor, struct session *from, const struct event *events, size_t events_count)
+size_t route_publish(struct reactor *reactor, struct session *from, const struct event *events, size_t events_count)
 {
         struct routes *routes = &reactor->routes;
-        uint64_t version = match_version(routes->table);
+        uint64_t version = routes_version(routes);
+        uint64_t match_version_now = match_version(routes->table);
         uint64_t hashes[MATCH_BATCH_MAX];
         struct span unknown[MATCH_BATCH_MAX];
-        struct match_set sets[MATCH_BATCH_MAX], found[MATCH_BATCH_MAX];
+        struct matched matched[MATCH_BATCH_MAX];
+        struct match_set found[MATCH_BATCH_MAX];
         uint8_t unknown_of[MATCH_BATCH_MAX];
         size_t unknown_count = 0;
         assert(events_count >= 1);
@@ -383,49 +835,125 @@ void route_publish(struct reactor *reactor, struct session *from, const struct e
                 struct span subject = events[i].subject;
                 const struct route_memo *memo = memo_row(routes, subject, &hashes[i]);
                 if (memo_knows(memo, version, hashes[i], subject)) {
-                        sets[i] = (struct match_set){.ids = memo->ids, .ids_count = memo->ids_count};
+                        matched[i] = (struct matched){.ids = memo->ids,
+                                                      .ids_count = memo->ids_count,
+                                                      .version = match_version_now,
+                                                      .plain = memo->plain,
+                                                      .grouped = memo->grouped};
                         continue;
                 }
                 unknown_of[unknown_count] = (uint8_t)i;
                 unknown[unknown_count++] = subject;
         }
         if (unknown_count > 0) {
-                size_t matched =
-                        match_batch(routes->table, unknown, unknown_count, routes->ids, routes->ids_max, found);
-                assert(matched == unknown_count);
-                for (size_t i = 0; i < unknown_count; i++)
-                        sets[unknown_of[i]] = found[i];
-        }
-        uint64_t delivered_sum = 0, unmatched = 0;
-        for (size_t i = 0; i < events_count; i++) {
-                uint32_t delivered = route_deliver(reactor, from, &events[i], sets[i].ids, sets[i].ids_count);
-                delivered_sum += delivered;
-                if (delivered == 0) {
-                        unmatched++;
-                        if (events[i].reply.size > 0 && from->no_responders)
-                                session_no_responders(reactor, from, &events[i]);
+                routes_match(routes, unknown, unknown_count, found);
+                for (size_t i = 0; i < unknown_count; i++) {
+                        matched[unknown_of[i]].version = match_version_now;
+                        matched_read(routes, &found[i], &matched[unknown_of[i]]);
                 }
+        }
+        uint64_t delivered_sum = 0;
+        size_t published = 0;
+        for (; published < events_count; published++) {
+                uint32_t delivered = 0;
+                uint64_t full = 0;
+                if (!route_publish_one(reactor, from, &events[published], &matched[published], &delivered, &full)) {
+                        reactor_hold_publisher(reactor, &from->peer, full);
+                        break;
+                }
+                delivered_sum += delivered;
                 reactor_relieve(reactor);
         }
         /* Only now: learning a subject may overwrite the row that an event of this batch was just answered from. */
         for (size_t i = 0; i < unknown_count; i++) {
                 uint64_t hash = hashes[unknown_of[i]];
-                memo_learn(&routes->memo[hash % ROUTE_MEMO_ROWS], version, hash, unknown[i], found[i].ids,
-                           found[i].ids_count);
+                memo_learn(&routes->memo[hash % ROUTE_MEMO_ROWS], version, hash, unknown[i], &matched[unknown_of[i]]);
         }
         reactor_count(reactor, COUNT_DELIVERIES_MATCHED, delivered_sum);
-        if (unmatched > 0)
-                reactor_count(reactor, COUNT_EVENTS_UNMATCHED, unmatched);
         if (!list_is_empty(&routes->expired))
                 routes_collect_expired(reactor);
         sessions_part_crowded(reactor);
+        return published;
+}
+
+/* ---- from other reactors ---- */
+
+bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
+{
+        struct mailbox_event told;
+        uint32_t delivered = 0, left_count = 0;
+        mailbox_event_read(record, &told);
+        struct matched matched = {.ids = told.ids, .ids_count = told.ids_count, .version = told.version};
+        if ((told.flags & MAILBOX_QUEUES_ONLY) == 0)
+                delivered = route_deliver(reactor, NULL, &told.event, &matched);
+        if (told.queues_count > 0) {
+                struct span names = told.queue_names;
+                mailbox_event_serve(record);
+                for (uint32_t i = 0; i < told.queues_count; i++) {
+                        struct span name = mailbox_next_queue(&names);
+                        if (route_deliver_to_group(reactor, NULL, &told.event, &matched, name,
+                                                   cores_name_hash(reactor->routes.cores, name))) {
+                                delivered++;
+                        } else {
+                                mailbox_event_leave(record, name);
+                                left_count++;
+                        }
+                }
+        }
+        reactor_count(reactor, COUNT_DELIVERIES_MATCHED, delivered);
+        reactor_relieve(reactor);
+        if (left_count == 0) {
+                mailbox_consume(reactor->in[sender]);
+                return true;
+        }
+        return mailbox_return(reactor->in[sender], reactor->out[sender]);
+}
+
+void routes_received(struct reactor *reactor)
+{
+        if (!list_is_empty(&reactor->routes.expired))
+                routes_collect_expired(reactor);
+        sessions_part_crowded(reactor);
+}
+
+void route_returned(struct reactor *reactor, unsigned returner, uint64_t position)
+{
+        struct routes *routes = &reactor->routes;
+        struct mailbox_event told;
+        struct match_set set;
+        struct matched matched;
+        mailbox_event_read(mailbox_returned(reactor->out[returner], position), &told);
+        uint32_t names_count = told.queues_count;
+        bool is_sole = (told.flags & MAILBOX_SOLE) != 0;
+        struct span names = told.queue_names;
+        matched.version = match_version(routes->table);
+        routes_match(routes, &told.event.subject, 1, &set);
+        matched_read(routes, &set, &matched);
+        told.flags |= MAILBOX_QUEUES_ONLY;
+        told.version = matched.version;
+        told.ids = matched.ids;
+        told.ids_count = (uint32_t)matched.ids_count;
+        for (uint32_t i = 0; i < names_count; i++) {
+                struct span name = mailbox_next_queue(&names);
+                uint64_t among = matched.grouped & ~((uint64_t)1 << returner);
+                if (route_pick_again(reactor, &told, &matched, name, cores_name_hash(routes->cores, name), among))
+                        continue;
+                if (!is_sole)
+                        continue;
+                struct peer *peer = reactor_find(reactor, told.from);
+                reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
+                if (peer != NULL && peer->protocol == &session_protocol && peer->state == PEER_OPEN &&
+                    told.event.reply.size > 0 && session_of(peer)->no_responders)
+                        session_no_responders(reactor, session_of(peer), &told.event);
+        }
 }
 
 struct subscription *route_find_for_reply(struct reactor *reactor, const struct session *session, struct span reply)
 {
         struct routes *routes = &reactor->routes;
         struct match_set set;
-        match_batch(routes->table, &reply, 1, routes->reply_ids, routes->ids_max / MATCH_BATCH_MAX, &set);
+        if (match_batch(routes->table, &reply, 1, routes->reply_ids, routes->ids_max / MATCH_BATCH_MAX, &set) == 0)
+                return NULL; /* a shape of pattern came this moment */
         for (uint32_t i = 0; i < set.ids_count; i++) {
                 struct route *route = route_of(routes, set.ids[i]);
                 if (route == NULL)

@@ -4,13 +4,17 @@
  *                                                                   ─▶ private            one append each
  *                                                                   ─▶ queue groups       one member of each
  *
- * A route is what this reactor knows of one pattern. A subscription is private (it has its events encoded for it alone)
- * or shared (its session's cohort has them). Belongs to one reactor. */
+ *                                                                   ─▶ mailboxes          one record a reactor
+ *
+ * A route is what this reactor knows of one pattern. The first subscriber of a pattern on this reactor makes it be
+ * asked for: reactor 0 puts it into the matcher and answers; the others find it there. A subscription is private (it
+ * has its events encoded for it alone) or shared (its session's cohort has them). Belongs to one reactor. */
 #ifndef SPATE_ENGINE_ROUTE_H
 #define SPATE_ENGINE_ROUTE_H
 
 #include "engine/base/map.h"
 #include "engine/cohort.h"
+#include "engine/cores.h"
 #include "matcher/match.h"
 
 struct reactor;
@@ -19,12 +23,24 @@ struct queue_group;
 struct cohort_entry;
 
 struct route {
-        pattern_id id;
+        pattern_id id; /* PATTERN_NONE: asked for, not visible yet */
         uint32_t subscriptions_count;
-        struct list privates; /* subscriptions, by route_link */
-        struct list cohorts;  /* cohort entries, by route_link */
-        struct list groups;   /* queue groups, by route_link */
+        uint64_t serial;       /* never given twice, as ids are */
+        uint64_t version;      /* match_version() when it had become visible: events matched before it are not for it */
+        struct list privates;  /* subscriptions, by route_link */
+        struct list cohorts;   /* cohort entries, by route_link */
+        struct list groups;    /* queue groups, by route_link */
+        struct map_node node;  /* in routes->by_text */
+        struct list tell_link; /* in routes->untold while the matcher's writer has to be told of it */
+        bool is_withdrawn;     /* has left the pages: waits only for that */
+        uint16_t text_bytes;
+        uint8_t text[];
 };
+
+static inline struct span route_text(const struct route *route)
+{
+        return span_of(route->text, route->text_bytes);
+}
 
 /* One SUB. On the heap: it lives as long as the client wants it, and comes and goes beside the event path. */
 struct subscription {
@@ -58,14 +74,40 @@ static inline struct span subscription_sid(const struct subscription *subscripti
 struct route_memo {
         uint64_t version;
         uint64_t hash;
+        uint64_t plain;   /* other reactors with plain subscribers, a bit each */
+        uint64_t grouped; /* reactors with queue groups, this one among them */
         uint16_t subject_bytes;
         uint16_t ids_count;
         pattern_id ids[ROUTE_MEMO_IDS];
         uint8_t subject[ROUTE_MEMO_SUBJECT_BYTES];
 };
 
+/* One name of a queue group, on all patterns that an event matched, on all reactors. */
+struct queue_pick {
+        uint64_t hash;
+        uint64_t members_count;
+        uint64_t number; /* of the member picked, counting from 0 through the reactors */
+        struct span name;
+        unsigned reactor; /* which was picked */
+};
+
+/* Room for the picks of one event, and to find them by name. */
+struct queue_picks {
+        struct queue_pick *pick;
+        struct span *names; /* scratch, picks_max */
+        uint32_t *slots;    /* index + 1 by hash; slots_count is a power of two, at least twice picks_max */
+        size_t picks_count, picks_max, slots_count;
+};
+
 struct routes {
         struct match_table *table;
+        struct cores *cores;
+        struct interests *interests; /* ours */
+        struct map by_text;          /* text → route */
+        struct list untold;          /* routes to ask the writer for, and those to withdraw, in order */
+        uint32_t asks_out;           /* SUBSCRIBEs without their VISIBLE */
+        uint64_t next_serial;
+        struct queue_picks picks;
         struct route ***pages;
         size_t pages_count;
         struct map by_sid; /* (session, sid) → subscription */
@@ -80,13 +122,14 @@ struct routes {
         unsigned reactor; /* our number, for the matcher */
 };
 
-/* 0 or -ENOMEM. The table is borrowed. */
-int routes_init(struct routes *routes, struct match_table *table, unsigned reactor, uint64_t hash_seed);
+/* 0 or -ENOMEM. The cores are borrowed. */
+int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed);
 /* Every subscription must have gone. Accepts a zeroed one. */
 void routes_fini(struct routes *routes);
 
 /* 0, or what match_add() and malloc have to say; -EEXIST: the session has this sid already. `queue` is empty for a
- * plain one. Visible to every reactor when it returns. */
+ * plain one. Visible to every reactor when it returns; or, where route->id is PATTERN_NONE then, when
+ * session_subscribed() is called for it. */
 int route_subscribe(struct reactor *reactor, struct session *session, struct span subject, struct span queue,
                     struct span sid, struct subscription **subscription);
 /* The session's cohort must have been left if the subscription is shared. */
@@ -94,8 +137,23 @@ void route_unsubscribe(struct reactor *reactor, struct subscription *subscriptio
 struct subscription *route_find_sid(const struct routes *routes, const struct session *session, struct span sid);
 struct route *route_of(const struct routes *routes, pattern_id id);
 
-/* Publishes `events_count` (1 .. MATCH_BATCH_MAX) events of one session, in order, to everyone who wants them. */
-void route_publish(struct reactor *reactor, struct session *from, const struct event *events, size_t events_count);
+/* Publishes `events_count` (1 .. MATCH_BATCH_MAX) events of one session, in order, to everyone who wants them, on every
+ * reactor. Returns how many: fewer when a reactor has no room for the next one, which has gone to nobody then; the
+ * publisher is held, and comes again with it. */
+size_t route_publish(struct reactor *reactor, struct session *from, const struct event *events, size_t events_count);
+
+/* Tells the matcher's writer what there is to tell. true: some of it has to wait for room. Once a turn. */
+bool routes_tell(struct reactor *reactor);
+/* The writer was asked by another reactor for `asked`, SUBSCRIBE or WITHDRAW. */
+void route_ask(struct reactor *reactor, unsigned asker, const struct mailbox_control *asked);
+/* VISIBLE. */
+void route_visible(struct reactor *reactor, const struct mailbox_control *answer);
+/* A record from another reactor's mailbox. false: it has to be returned and cannot be now; come again with it. */
+bool route_receive(struct reactor *reactor, unsigned sender, struct span record);
+/* RETURN: a record of ours has come back from `returner`, with the groups that have no member left there. */
+void route_returned(struct reactor *reactor, unsigned returner, uint64_t position);
+/* Behind a number of route_receive(). */
+void routes_received(struct reactor *reactor);
 
 /* The session's own plain subscription that `reply` would reach, or NULL. Safe while a batch is being delivered. */
 struct subscription *route_find_for_reply(struct reactor *reactor, const struct session *session, struct span reply);

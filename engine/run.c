@@ -269,7 +269,7 @@ static void turn_until_stopped(struct reactor *reactor, uint64_t drain_ns)
                 reactor_turn(reactor, UINT64_MAX);
         log_info("draining", "connections=%u", reactor->peers_count);
         uint64_t until_ns = clock_monotonic_ns() + drain_ns;
-        reactor_drain(reactor, drain_ns);
+        reactor_drain(reactor, drain_ns, 0);
         while (reactor->peers_count > 0 && stops_asked == 1 && clock_monotonic_ns() < until_ns)
                 reactor_turn(reactor, until_ns);
         log_info("stopped", "connections_cut=%u", reactor->peers_count);
@@ -278,21 +278,22 @@ static void turn_until_stopped(struct reactor *reactor, uint64_t drain_ns)
 static int run_with(const struct options *options, uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
 {
         struct reactor_settings settings;
-        struct match_table *table = NULL;
+        struct cores *cores = NULL;
         struct reactor *reactor = NULL;
-        struct match_limits limits = {.patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
+        struct cores_settings cores_settings = {.count = 1,
+                                                .mailbox_bytes = MAILBOX_BYTES_DEFAULT,
+                                                .patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
         char nats[IO_ADDRESS_BYTES_MAX] = "", admin[IO_ADDRESS_BYTES_MAX] = "";
-        uint8_t secret[16];
         if (settings_from(options, &settings, error) != 0 || pin(options_text(options, OPTION_CPU), error) != 0)
                 return EXIT_CONFIG;
         fit_descriptors(&settings);
         settings.heap_bytes = heap_bytes;
-        random_secret(secret, sizeof secret);
+        random_secret(cores_settings.secret, sizeof cores_settings.secret);
         epoch_register();
         int status = EXIT_FAILED;
-        int failed = match_table_new(&table, &limits, secret);
+        int failed = cores_new(&cores, &cores_settings);
         if (failed == 0)
-                failed = reactor_new(&reactor, &settings, table, NULL);
+                failed = reactor_new(&reactor, &settings, cores, NULL);
         if (failed != 0) {
                 snprintf(error, OPTIONS_ERROR_BYTES, "cannot start: %s; see --memory, --max-connections and --backend",
                          strerror(-failed));
@@ -311,7 +312,7 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
         }
         reactor_free(reactor);
         epoch_unregister();
-        match_table_free(table);
+        cores_free(cores);
         return status;
 }
 

@@ -103,6 +103,10 @@ static void session_tick_ping(struct reactor *reactor, struct session *session, 
 {
         uint64_t interval = session_ping_interval_ns(reactor);
         session->ping_ns = now + interval;
+        if (session->peer.holds != 0) {
+                session->pings_out = 0; /* whom we do not listen to is not silent */
+                return;
+        }
         if (session->has_round_trip && now - session->input_ns < interval) {
                 session->ping_ns = session->input_ns + interval;
                 return;
@@ -123,7 +127,7 @@ static void session_key_of(const struct reactor *reactor, const struct subscript
 {
         struct span sid = subscription_sid(subscription);
         XXH128_hash_t hash =
-                XXH3_128bits_withSeed(sid.bytes, sid.size, reactor->routes.hash_seed + subscription->route->id);
+                XXH3_128bits_withSeed(sid.bytes, sid.size, reactor->routes.hash_seed + subscription->route->serial);
         *low = hash.low64;
         *high = hash.high64;
 }
@@ -152,6 +156,10 @@ static void session_set_changed(struct reactor *reactor, struct session *session
 static void session_tick_quiet(struct reactor *reactor, struct session *session, uint64_t now)
 {
         session->quiet_ns = 0;
+        if (session->asks_count > 0) {
+                session->quiet_ns = now + reactor->settings.quiet_ns; /* who waits for its patterns is found by them */
+                return;
+        }
         if (session->is_crowded) {
                 if (!lane_is_drained(&session->peer.lane)) {
                         session->quiet_ns = now + reactor->settings.quiet_ns;
@@ -260,6 +268,15 @@ static void session_connect(struct reactor *reactor, struct session *session, co
         }
 }
 
+static void session_refuse_subscription(struct reactor *reactor, struct session *session, int error)
+{
+        reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
+        if (error == -EINVAL || error == -E2BIG)
+                session_say(reactor, session, SPAN("-ERR 'Invalid Subject'\r\n"));
+        else
+                session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
+}
+
 static void session_subscribe(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
 {
         struct subscription *subscription;
@@ -270,29 +287,60 @@ static void session_subscribe(struct reactor *reactor, struct session *session, 
                                               &subscription);
         if (error == -EEXIST) {
                 session_say_ok(reactor, session); /* the first one stands; nats-server says nothing of it either */
-        } else if (error == -EINVAL || error == -E2BIG) {
-                reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
-                session_say(reactor, session, SPAN("-ERR 'Invalid Subject'\r\n"));
-        } else if (error != 0) {
-                reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
-                session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
-        } else {
-                if (registry_can_share(subscription, operation->subject)) {
-                        session_key_change(reactor, session, subscription, true);
-                        session_set_changed(reactor, session);
-                }
+                return;
+        }
+        if (error != 0) {
+                session_refuse_subscription(reactor, session, error);
+                return;
+        }
+        if (registry_can_share(subscription, operation->subject)) {
+                session_key_change(reactor, session, subscription, true);
+                session_set_changed(reactor, session);
+        }
+        if (subscription->route->id != PATTERN_NONE) {
                 session_say_ok(reactor, session);
+        } else {
+                session->asks_count++;
+                peer_hold(reactor, &session->peer, PEER_HELD_SUBSCRIBE);
         }
 }
 
 /* The subscription is about to go, or to become private for good. */
 static void session_withdraw(struct reactor *reactor, struct session *session, struct subscription *subscription)
 {
-        struct span subject = match_text(reactor->routes.table, subscription->route->id);
-        if (!registry_can_share(subscription, subject))
+        if (!registry_can_share(subscription, route_text(subscription->route)))
                 return;
         session_key_change(reactor, session, subscription, false);
         session_set_changed(reactor, session);
+}
+
+/* One of the subscriptions that the session waits for is no longer among them. */
+static void session_ask_ended(struct reactor *reactor, struct session *session)
+{
+        assert(session->asks_count > 0);
+        if (--session->asks_count == 0)
+                peer_release(reactor, &session->peer, PEER_HELD_SUBSCRIBE);
+}
+
+void session_subscribed(struct reactor *reactor, struct subscription *subscription, int error)
+{
+        struct session *session = subscription->session;
+        session_ask_ended(reactor, session);
+        if (error == 0) {
+                session_say_ok(reactor, session);
+                return;
+        }
+        session_refuse_subscription(reactor, session, error);
+        session_withdraw(reactor, session, subscription);
+        route_unsubscribe(reactor, subscription);
+}
+
+/* Takes it out, whatever it still waits for. */
+static void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription)
+{
+        if (subscription->route->id == PATTERN_NONE)
+                session_ask_ended(reactor, session);
+        route_unsubscribe(reactor, subscription);
 }
 
 static void session_unsubscribe(struct reactor *reactor, struct session *session,
@@ -304,7 +352,7 @@ static void session_unsubscribe(struct reactor *reactor, struct session *session
                 if (operation->max > subscription_delivered(subscription))
                         subscription->max = operation->max;
                 else
-                        route_unsubscribe(reactor, subscription);
+                        session_forget(reactor, session, subscription);
         }
         session_say_ok(reactor, session);
 }
@@ -343,37 +391,56 @@ static bool session_refuses_event(struct reactor *reactor, struct session *sessi
 struct session_batch {
         size_t events_count;
         struct event events[MATCH_BATCH_MAX];
+        size_t begins[MATCH_BATCH_MAX]; /* of each event's operation in the input */
+        size_t held_at;                 /* where the first one begins that was held */
 };
 
-static void session_publish(struct reactor *reactor, struct session *session, struct session_batch *batch)
+/* true: all are published. false: the session is held, and batch->held_at tells from where it goes on. */
+static bool session_publish(struct reactor *reactor, struct session *session, struct session_batch *batch)
 {
         if (batch->events_count == 0)
-                return;
+                return true;
         if (unlikely(!session->echo && !session->is_private)) {
                 session->is_private =
                         true; /* its own events must pass it by, so it cannot share a stream that has them */
                 session_set_changed(reactor, session);
         }
-        route_publish(reactor, session, batch->events, batch->events_count);
+        size_t published = route_publish(reactor, session, batch->events, batch->events_count);
+        size_t held_count = batch->events_count - published;
         batch->events_count = 0;
+        session->is_ok_said = false;
+        if (likely(held_count == 0))
+                return true;
+        batch->held_at = batch->begins[published];
+        session->is_ok_said = session->verbose || session->pedantic; /* such events come one by one */
+        for (size_t i = published; i < published + held_count; i++) {
+                session->received_events--; /* they will be counted when they come again */
+                session->received_bytes -= batch->events[i].headers.size + batch->events[i].payload.size;
+        }
+        return false;
 }
 
-static void session_take_event(struct reactor *reactor, struct session *session, struct session_batch *batch,
-                               const struct event *event)
+/* As session_publish(). */
+static bool session_take_event(struct reactor *reactor, struct session *session, struct session_batch *batch,
+                               const struct event *event, size_t begin)
 {
         session->received_events++;
         session->received_bytes += event->headers.size + event->payload.size;
         if (unlikely(session_refuses_event(reactor, session, event))) {
                 reactor_count(reactor, COUNT_EVENTS_REFUSED, 1);
-                return;
+                return true;
         }
+        batch->begins[batch->events_count] = begin;
         batch->events[batch->events_count++] = *event;
         if (likely(batch->events_count < MATCH_BATCH_MAX && !session->verbose && !session->pedantic))
-                return;
-        if (session->pedantic && !nats_subject_is_literal(event->subject))
-                session_say(reactor, session, SPAN("-ERR 'Invalid Publish Subject'\r\n"));
-        session_say_ok(reactor, session); /* in front of the event itself, where the client has subscribed to it */
-        session_publish(reactor, session, batch);
+                return true;
+        if (!session->is_ok_said) {
+                if (session->pedantic && !nats_subject_is_literal(event->subject))
+                        session_say(reactor, session, SPAN("-ERR 'Invalid Publish Subject'\r\n"));
+                /* In front of the event itself, where the client has subscribed to it. */
+                session_say_ok(reactor, session);
+        }
+        return session_publish(reactor, session, batch);
 }
 
 static void session_operate(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
@@ -405,6 +472,15 @@ static void session_operate(struct reactor *reactor, struct session *session, co
         }
 }
 
+/* Consecutive SUBs and UNSUBs travel together while the first of them waits; a verbose client wants its answers one by
+ * one. */
+static bool session_may_go_on(const struct session *session, enum nats_kind kind)
+{
+        uint8_t holds = session->peer.holds;
+        return holds == 0 ||
+               (holds == PEER_HELD_SUBSCRIBE && !session->verbose && (kind == NATS_SUB || kind == NATS_UNSUB));
+}
+
 static size_t session_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)
 {
         struct session *session = session_of(peer);
@@ -412,13 +488,18 @@ static size_t session_take(struct reactor *reactor, struct peer *peer, struct sp
         struct nats_limits limits = reactor->settings.nats;
         struct nats_operation operation;
         size_t taken = 0;
+        bool is_held = false;
         uint64_t events_before = session->received_events, bytes_before = session->received_bytes;
         session->input_ns = io_now_ns(reactor->io);
-        while (taken < in.size && peer->state == PEER_OPEN) {
+        while (taken < in.size && peer->state == PEER_OPEN && !is_held) {
                 limits.headers = session->headers;
                 ssize_t size = nats_decode(span_skip(in, taken), &limits, &operation);
+                if (unlikely(peer->holds != 0) && (size <= 0 || !session_may_go_on(session, operation.kind)))
+                        break; /* a fault, too, is told in its turn */
                 if (size <= 0) {
-                        session_publish(reactor, session, &batch);
+                        is_held = !session_publish(reactor, session, &batch);
+                        if (is_held)
+                                break;
                         if (size < 0)
                                 session_refuse(reactor, session, nats_fault_reply(operation.fault),
                                                COUNT_CLOSED_PROTOCOL);
@@ -426,17 +507,20 @@ static size_t session_take(struct reactor *reactor, struct peer *peer, struct sp
                                 *needed = operation.needed;
                         break;
                 }
-                taken += (size_t)size;
                 if (likely(operation.kind == NATS_PUB)) {
-                        session_take_event(reactor, session, &batch, &operation.event);
+                        is_held = !session_take_event(reactor, session, &batch, &operation.event, taken);
                 } else {
-                        session_publish(reactor, session, &batch);
-                        session_operate(reactor, session, &operation);
+                        is_held = !session_publish(reactor, session, &batch);
+                        if (!is_held)
+                                session_operate(reactor, session, &operation);
                 }
+                taken += (size_t)size;
                 if (one)
                         break;
         }
-        session_publish(reactor, session, &batch);
+        is_held = is_held || !session_publish(reactor, session, &batch);
+        if (unlikely(is_held))
+                taken = batch.held_at;
         sessions_part_crowded(reactor);
         if (taken > 0 && session->handshake_ns != 0) {
                 session->handshake_ns = 0;
@@ -473,6 +557,8 @@ static void session_ticked(struct reactor *reactor, struct peer *peer)
 {
         struct session *session = session_of(peer);
         uint64_t now = io_now_ns(reactor->io);
+        if (session->handshake_ns != 0 && peer->holds != 0)
+                session->handshake_ns = now + reactor->settings.handshake_ns;
         if (session->handshake_ns != 0 && now >= session->handshake_ns) {
                 session_refuse(reactor, session, SPAN("-ERR 'Authentication Timeout'\r\n"), COUNT_CLOSED_HANDSHAKE);
                 return;
@@ -490,7 +576,7 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
         list_remove(&session->crowded_link);
         registry_leave(reactor, session);
         list_for_each(&session->subscriptions, link)
-                route_unsubscribe(reactor, list_entry(link, struct subscription, session_link));
+                session_forget(reactor, session, list_entry(link, struct subscription, session_link));
 }
 
 const struct peer_protocol session_protocol = {

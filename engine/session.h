@@ -17,6 +17,7 @@ struct session {
         uint64_t key_low, key_high;       /* sum over the shareable subscriptions: see registry.h */
         uint32_t subscriptions_count;
         uint32_t shareable_count;
+        uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
         uint64_t client_id;
         uint64_t handshake_ns; /* by then a first operation must have come; 0: it has */
         uint64_t quiet_ns;     /* when the set counts as quiet; 0: it is filed, or there is nothing to share */
@@ -26,6 +27,7 @@ struct session {
         uint8_t pings_out; /* PINGs not answered yet */
         bool verbose, pedantic, echo, headers, no_responders, info_updates;
         bool has_round_trip; /* a PING of ours has been answered */
+        bool is_ok_said;     /* of the event that was held for want of room: its +OK */
         bool is_private;     /* keeps out of cohorts: echo:false and publishing, or crowded */
         bool is_crowded;     /* is_private until the lane has drained */
 };
@@ -37,6 +39,8 @@ static inline struct session *session_of(struct peer *peer)
         return container_of(peer, struct session, peer);
 }
 
+/* A subscription that route_subscribe() left waiting is visible everywhere now, or has failed with `error`. */
+void session_subscribed(struct reactor *reactor, struct subscription *subscription, int error);
 /* Encodes one event for this subscription alone. false: it was not delivered (its lane is cut, or it has had its
  * maximum). */
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event);

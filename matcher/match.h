@@ -51,9 +51,12 @@ void match_remove(struct match_table *table, pattern_id id, unsigned reactor);
 /* Once a turn on the writer's core: frees what no reader can hold any more. Never waits. */
 void match_collect(struct match_table *table);
 
+/* Is `pattern` one that match_add() takes: 0, -EINVAL or -E2BIG. Any core. */
+int match_check(struct span pattern, enum match_dialect dialect);
+
 /* The id of a pattern that is in the table, or PATTERN_NONE. Writer's core only. */
 pattern_id match_find(const struct match_table *table, struct span pattern, enum match_dialect dialect);
-/* The text of a pattern that is in; good until it is withdrawn and a grace period has passed. */
+/* The text of a pattern that is in; good until it is withdrawn and a grace period has passed. Writer's core only. */
 struct span match_text(const struct match_table *table, pattern_id id);
 
 size_t match_patterns_count(const struct match_table *table);

@@ -349,6 +349,12 @@ pattern_id match_find(const struct match_table *table, struct span pattern, enum
         return find(table, key_of(table, pattern, shape), pattern, shape);
 }
 
+int match_check(struct span pattern, enum match_dialect dialect)
+{
+        struct shape shape;
+        return pattern_parse(&shape, pattern, dialect);
+}
+
 /* Everything that may fail, then everything that may not. */
 static int add_new(struct match_table *table, struct span pattern, struct shape shape, struct subject_key key,
                    uint64_t reactors, pattern_id *id)

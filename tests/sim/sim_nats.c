@@ -455,8 +455,8 @@ static void check_dues(const struct world *world)
 
 static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
 {
-        struct match_table *table = NULL;
-        struct match_limits limits = {.patterns_max = 10000};
+        struct cores *cores = NULL;
+        struct cores_settings cores_settings = {.count = 1, .patterns_max = 10000, .secret = "a secret of 16b"};
         char bound[IO_ADDRESS_BYTES_MAX];
         seed_now = seed;
         simulated = (struct world){0};
@@ -482,8 +482,8 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         };
         struct io_settings io = {.backend = IO_BACKEND_SIM, .conns_max = CLIENTS_MAX + 64};
         must(sim_start(&simulated.io, &io, &sim) == 0, "no memory");
-        must(match_table_new(&table, &limits, (const uint8_t *)"a secret of 16 b") == 0, "no memory");
-        must(reactor_new(&simulated.reactor, &settings, table, simulated.io) == 0, "no memory");
+        must(cores_new(&cores, &cores_settings) == 0, "no memory");
+        must(reactor_new(&simulated.reactor, &settings, cores, simulated.io) == 0, "no memory");
         must(reactor_listen(simulated.reactor, "10.0.0.1:4222", &session_protocol, bound) == 0, "cannot listen");
 
         simulated.events_max = 300 + random_below(&simulated.random, 900);
@@ -501,7 +501,7 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         settle(&simulated); /* … and whoever got some of them has heard a PONG behind the last */
         check_dues(&simulated);
 
-        reactor_drain(simulated.reactor, 0);
+        reactor_drain(simulated.reactor, 0, 0);
         for (int turns = 0; turns < 100000 && simulated.reactor->peers_count > 0; turns++)
                 turn(&simulated, 5 * NS_PER_MS);
         must(simulated.reactor->peers_count == 0, "%u connections do not end", simulated.reactor->peers_count);
@@ -510,7 +510,7 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
              simulated.reactor->lanes.memory.taken_bytes);
         must(simulated.reactor->lanes.spans.objects_taken == 0, "closed spans did not come back");
         must(simulated.reactor->routes.subscriptions_count == 0, "subscriptions are left");
-        must(match_patterns_count(table) == 0, "patterns are left");
+        must(match_patterns_count(cores->table) == 0, "patterns are left");
         uint64_t hash = sim_trace_hash(simulated.io);
         *delivered += simulated.delivered;
         for (size_t i = 0; i < simulated.clients_count; i++)
@@ -518,7 +518,7 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         for (size_t i = 0; i < simulated.subscriptions_count; i++)
                 free(simulated.subscriptions[i].had);
         reactor_free(simulated.reactor);
-        match_table_free(table);
+        cores_free(cores);
         return hash;
 }
 

@@ -214,7 +214,7 @@ static void publishing_wakes_those_who_sleep_and_have_something(void **state)
 static void check_event(const struct mailbox_event *written)
 {
         size_t bytes = mailbox_event_bytes(written);
-        struct span record, name;
+        struct span record;
         struct mailbox_event read;
         uint8_t *room = mailbox_reserve(mailboxes[1], bytes);
         assert_non_null(room);
@@ -234,15 +234,50 @@ static void check_event(const struct mailbox_event *written)
         assert_true(span_equal(read.event.payload, written->event.payload));
         assert_int_equal(read.queues_count, written->queues_count);
         for (uint32_t i = 0; i < written->queues_count; i++) {
-                assert_true(mailbox_next_queue(&read.queue_names, &name));
+                struct span name = mailbox_next_queue(&read.queue_names);
                 assert_true(span_equal(name, written->queues[i]));
         }
-        assert_false(mailbox_next_queue(&read.queue_names, &name));
+        assert_int_equal(read.queue_names.size, 0);
+        assert_int_equal(read.flags, written->flags);
+        assert_int_equal(read.version, written->version);
         /* To the last byte, and not beyond. */
         if (written->event.payload.size != 0)
                 assert_ptr_equal(read.event.payload.bytes + read.event.payload.size, record.bytes + record.size);
         mailbox_consume(mailboxes[1]);
         mailbox_release(mailboxes[1]);
+}
+
+static void what_is_left_of_a_record_is_read_again_with_the_names_that_were_not_served(void **state)
+{
+        (void)state;
+        struct span names[] = {SPAN("one"), SPAN("a longer name"), SPAN("x"), SPAN("last")};
+        struct mailbox_event written = {.event = {.subject = SPAN("a.b"), .payload = SPAN("payload")},
+                                        .ids = (const pattern_id[]){1, 2, 3},
+                                        .ids_count = 3,
+                                        .queues = names,
+                                        .queues_count = 4};
+        for (unsigned served = 0; served < 16; served++) {
+                uint8_t bytes[256] __attribute__((aligned(8)));
+                struct span record = span_of(bytes, mailbox_event_bytes(&written));
+                struct mailbox_event read;
+                mailbox_event_write(bytes, &written);
+                mailbox_event_read(record, &read);
+                mailbox_event_serve(record);
+                for (unsigned i = 0; i < 4; i++) {
+                        struct span name = mailbox_next_queue(&read.queue_names);
+                        assert_true(span_equal(name, names[i]));
+                        if ((served & 1u << i) == 0)
+                                mailbox_event_leave(record, name);
+                }
+                mailbox_event_read(record, &read);
+                assert_int_equal(read.flags, MAILBOX_QUEUES_ONLY);
+                assert_int_equal(read.queues_count, 4 - __builtin_popcount(served));
+                for (unsigned i = 0; i < 4; i++)
+                        if ((served & 1u << i) == 0)
+                                assert_true(span_equal(mailbox_next_queue(&read.queue_names), names[i]));
+                assert_true(span_equal(read.event.subject, written.event.subject));
+                assert_true(span_equal(read.event.payload, written.event.payload));
+        }
 }
 
 static void an_event_is_read_as_it_was_written(void **state)

@@ -67,14 +67,14 @@ static void an_event_costs_no_allocation(void **state)
                 .quiet_ns = 1000000,
                 .nats = {.control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20},
         };
-        struct match_limits limits = {.patterns_max = 1000};
-        struct match_table *table;
+        struct cores_settings cores_settings = {.count = 1, .patterns_max = 1000, .secret = "sixteen bytes o"};
+        struct cores *cores;
         struct reactor *reactor;
         char bound[IO_ADDRESS_BYTES_MAX];
         int clients[SUBSCRIBERS + 1];
         epoch_register();
-        assert_int_equal(match_table_new(&table, &limits, (const uint8_t *)"sixteen bytes ok"), 0);
-        assert_int_equal(reactor_new(&reactor, &settings, table, NULL), 0);
+        assert_int_equal(cores_new(&cores, &cores_settings), 0);
+        assert_int_equal(reactor_new(&reactor, &settings, cores, NULL), 0);
         assert_int_equal(reactor_listen(reactor, "127.0.0.1:0", &session_protocol, bound), 0);
         unsigned port = (unsigned)strtoul(strrchr(bound, ':') + 1, NULL, 10);
         static const char *const hellos[] = {
@@ -129,7 +129,7 @@ static void an_event_costs_no_allocation(void **state)
                 reactor_turn(reactor, clock_monotonic_ns() + NS_PER_MS);
         assert_int_equal(reactor->peers_count, 0);
         reactor_free(reactor);
-        match_table_free(table);
+        cores_free(cores);
         epoch_unregister();
 }
 

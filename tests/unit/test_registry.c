@@ -32,7 +32,7 @@ static void nobody_joins_a_session_that_was_cut_in_this_turn(void **state)
         (void)state;
         struct sim_settings sim = sim_settings_calm(1, SIM_KERNEL);
         struct io_settings io_settings = {.backend = IO_BACKEND_SIM, .conns_max = 80};
-        struct match_limits limits = {.patterns_max = 1000};
+        struct cores_settings cores_settings = {.count = 1, .patterns_max = 1000, .secret = "a secret of 16b"};
         struct reactor_settings settings = {.memory_bytes = (size_t)4 << 20,
                                             .lag_bytes_max = 1 << 20,
                                             .stall_ns_max = 10 * NS_PER_S,
@@ -43,15 +43,15 @@ static void nobody_joins_a_session_that_was_cut_in_this_turn(void **state)
                                             .conns_max = 8,
                                             .nats = {.control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20},
                                             .seed = 1};
-        struct match_table *table;
+        struct cores *cores;
         struct reactor *reactor;
         struct io *io;
         char bound[IO_ADDRESS_BYTES_MAX];
         log_set_level(LOG_LEVEL_ERROR);
         epoch_register();
         assert_int_equal(sim_start(&io, &io_settings, &sim), 0);
-        assert_int_equal(match_table_new(&table, &limits, (const uint8_t *)"a secret of 16 b"), 0);
-        assert_int_equal(reactor_new(&reactor, &settings, table, io), 0);
+        assert_int_equal(cores_new(&cores, &cores_settings), 0);
+        assert_int_equal(reactor_new(&reactor, &settings, cores, io), 0);
         assert_int_equal(reactor_listen(reactor, "10.0.0.1:4222", &session_protocol, bound), 0);
 
         struct session *first = session_that_subscribes(reactor, io);
@@ -69,7 +69,7 @@ static void nobody_joins_a_session_that_was_cut_in_this_turn(void **state)
         assert_ptr_equal(second->cohort->waiting, second);
 
         reactor_free(reactor);
-        match_table_free(table);
+        cores_free(cores);
         epoch_unregister();
 }
 

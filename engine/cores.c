@@ -1,0 +1,65 @@
+/* cores: see the header. */
+#include "engine/cores.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+int cores_new(struct cores **out, const struct cores_settings *settings)
+{
+        unsigned count = settings->count;
+        assert(count >= 1);
+        assert(count <= MATCH_REACTORS_MAX);
+        struct cores *cores = calloc(1, sizeof *cores);
+        if (cores == NULL)
+                return -ENOMEM;
+        cores->count = count;
+        cores->mailbox_bytes = settings->mailbox_bytes;
+        memcpy(&cores->hash_seed, settings->secret, sizeof cores->hash_seed);
+        cores->core = aligned_alloc(CACHE_LINE, count * bits_align_up(sizeof *cores->core, CACHE_LINE));
+        cores->mailboxes = calloc((size_t)count * count, sizeof(*cores->mailboxes));
+        cores->version = aligned_alloc(CACHE_LINE, CACHE_LINE);
+        struct match_limits limits = {.patterns_max = settings->patterns_max};
+        int error = cores->core == NULL || cores->mailboxes == NULL || cores->version == NULL
+                            ? -ENOMEM
+                            : match_table_new(&cores->table, &limits, settings->secret);
+        if (cores->version != NULL)
+                atomic_init(cores->version, 0);
+        if (cores->core != NULL)
+                memset(cores->core, 0, count * sizeof *cores->core);
+        for (unsigned i = 0; error == 0 && i < count; i++)
+                error = interests_init(&cores->core[i].interests, settings->patterns_max, cores->version);
+        for (unsigned from = 0; error == 0 && from < count; from++)
+                for (unsigned to = 0; error == 0 && to < count; to++)
+                        if (from != to)
+                                error = mailbox_new(&cores->mailboxes[from * count + to], settings->mailbox_bytes,
+                                                    &cores->core[to].bell);
+        if (error != 0) {
+                cores_free(cores);
+                return error;
+        }
+        *out = cores;
+        return 0;
+}
+
+void cores_free(struct cores *cores)
+{
+        if (cores == NULL)
+                return;
+        for (unsigned i = 0; cores->mailboxes != NULL && i < cores->count * cores->count; i++)
+                mailbox_free(cores->mailboxes[i]);
+        for (unsigned i = 0; cores->core != NULL && i < cores->count; i++) {
+                assert(cores->core[i].reactor == NULL);
+                interests_fini(&cores->core[i].interests);
+        }
+        match_table_free(cores->table);
+        free(cores->version);
+        free(cores->mailboxes);
+        free(cores->core);
+        free(cores);
+}
+
+uint64_t cores_name_hash(const struct cores *cores, struct span name)
+{
+        return XXH3_64bits_withSeed(name.bytes, name.size, cores->hash_seed);
+}

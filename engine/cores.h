@@ -1,0 +1,55 @@
+/* cores: all reactors of this process, and what lies between them: the one matcher, a mailbox for each ordered pair, a
+ * bell for each that sleeps, and what each publishes of its subscribers. Nothing else is shared.
+ *
+ *      reactor 0 ◀── mailboxes ──▶ reactor 1 …        reactor 0 holds the matcher's writer role: the others ask it, by
+ *          │                          │               mailbox, to add and withdraw patterns
+ *          └───── matcher, interests ─┘               published: written by one, read by all
+ *
+ * Made before the first reactor and freed behind the last. Each reactor is made by whoever will turn it (so that its
+ * memory is near), and none turns before all are made. */
+#ifndef SPATE_ENGINE_CORES_H
+#define SPATE_ENGINE_CORES_H
+
+#include "engine/interest.h"
+#include "engine/mailbox.h"
+
+struct reactor;
+
+/* What the others know of one reactor. */
+struct core {
+        struct bell bell;
+        struct interests interests;
+        struct reactor *reactor; /* NULL until it is made */
+};
+
+struct cores_settings {
+        unsigned count;       /* 1 .. MATCH_REACTORS_MAX */
+        size_t mailbox_bytes; /* of each; at least twice the largest event */
+        size_t patterns_max;
+        uint8_t secret[16];
+};
+
+struct cores {
+        struct match_table *table;
+        unsigned count;
+        size_t mailbox_bytes;
+        uint64_t hash_seed;         /* of what all reactors hash alike: the names of queue groups */
+        _Atomic uint64_t *version;  /* of all interests */
+        struct core *core;          /* `count` of them */
+        struct mailbox **mailboxes; /* [from * count + to]; NULL where from == to */
+};
+
+/* 0 or -errno. */
+int cores_new(struct cores **cores, const struct cores_settings *settings);
+/* Every reactor has been freed. Accepts NULL. */
+void cores_free(struct cores *cores);
+
+/* The same on every reactor. */
+uint64_t cores_name_hash(const struct cores *cores, struct span name);
+
+static inline struct mailbox *cores_mailbox(const struct cores *cores, unsigned from, unsigned to)
+{
+        return cores->mailboxes[from * cores->count + to];
+}
+
+#endif

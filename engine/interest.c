@@ -1,0 +1,92 @@
+/* interest: see the header. */
+#include "engine/interest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+int interests_init(struct interests *interests, size_t ids_max, _Atomic uint64_t *version)
+{
+        *interests = (struct interests){.ids_max = ids_max, .version = version};
+        epoch_bin_init(&interests->bin);
+        void *memory = mmap(NULL, ids_max * sizeof(struct interest), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
+                return -ENOMEM;
+        interests->by_id = memory;
+        return 0;
+}
+
+void interests_fini(struct interests *interests)
+{
+        if (interests->by_id == NULL)
+                return;
+        epoch_drain(&interests->bin);
+        munmap(interests->by_id, interests->ids_max * sizeof(struct interest));
+        *interests = (struct interests){0};
+}
+
+/* Behind the change, in front of the answer that tells of it. */
+static void interests_bump(struct interests *interests)
+{
+        /* Several reactors add: the only read-modify-write beside the control path's fences, once a subscription that
+         * is the first of its kind here, or the last. Release: pairs with the acquire in interests_version(). */
+        atomic_fetch_add_explicit(interests->version, 1, memory_order_acq_rel);
+}
+
+void interest_add_plain(struct interests *interests, pattern_id id)
+{
+        _Atomic uint32_t *plain = &interests->by_id[id].plain;
+        uint32_t before = atomic_load_explicit(plain, memory_order_relaxed);
+        atomic_store_explicit(plain, before + 1, memory_order_relaxed);
+        if (before == 0)
+                interests_bump(interests);
+}
+
+void interest_remove_plain(struct interests *interests, pattern_id id)
+{
+        _Atomic uint32_t *plain = &interests->by_id[id].plain;
+        uint32_t before = atomic_load_explicit(plain, memory_order_relaxed);
+        assert(before > 0);
+        atomic_store_explicit(plain, before - 1, memory_order_relaxed);
+        if (before == 1)
+                interests_bump(interests);
+}
+
+struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash)
+{
+        struct interest *interest = &interests->by_id[id];
+        struct interest_row *row = calloc(1, sizeof *row + name.size);
+        if (row == NULL)
+                return NULL;
+        row->name_bytes = (uint32_t)name.size;
+        row->name_hash = hash;
+        span_copy(row->name, name);
+        struct interest_row *first = atomic_load_explicit(&interest->rows, memory_order_relaxed);
+        atomic_store_explicit(&row->next, first, memory_order_relaxed);
+        if (first != NULL)
+                first->previous = row;
+        /* Release: pairs with the acquire in interest_rows(). */
+        atomic_store_explicit(&interest->rows, row, memory_order_release);
+        interests_bump(interests);
+        return row;
+}
+
+static void interest_row_free(struct epoch_retired *retired)
+{
+        free(container_of(retired, struct interest_row, retired));
+}
+
+void interest_remove_row(struct interests *interests, pattern_id id, struct interest_row *row)
+{
+        struct interest_row *next = atomic_load_explicit(&row->next, memory_order_relaxed);
+        _Atomic(struct interest_row *) *link =
+                row->previous == NULL ? &interests->by_id[id].rows : &row->previous->next;
+        if (next != NULL)
+                next->previous = row->previous;
+        /* A reader that stands on the row goes on from it: it keeps its next. Release: the next was whole when it was
+         * linked, and whoever comes to it by this link has to see that. */
+        atomic_store_explicit(link, next, memory_order_release);
+        interests_bump(interests);
+        epoch_retire(&interests->bin, &row->retired, interest_row_free);
+}

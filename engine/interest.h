@@ -1,0 +1,95 @@
+/* interest: what each reactor publishes of its own subscribers, so that a publisher elsewhere knows who is there before
+ * it sends: of each pattern how many plain ones, and how many in each queue group.
+ *
+ *      interests of one reactor    [ id ]  plain │ groups ─▶ row {name, count} ─▶ row …
+ *
+ * Only its reactor writes it; any reactor reads it, without a lock and a moment late. A row that is taken out is freed
+ * when every reactor has passed a turn. `interest_version` goes up, before the subscriber hears that it has subscribed,
+ * whenever there is a first plain subscriber or a last, a first row or a last: who keeps what it read looks there. */
+#ifndef SPATE_ENGINE_INTEREST_H
+#define SPATE_ENGINE_INTEREST_H
+
+#include <stdatomic.h>
+
+#include "matcher/match.h"
+
+/* One queue group of one pattern on one reactor. */
+struct interest_row {
+        struct epoch_retired retired;
+        _Atomic(struct interest_row *) next;
+        struct interest_row *previous; /* its own reactor's; NULL: the first */
+        _Atomic uint32_t count;
+        uint32_t name_bytes;
+        uint64_t name_hash; /* keyed with the secret that all reactors share */
+        uint8_t name[];
+};
+
+struct interest {
+        _Atomic(struct interest_row *) rows;
+        _Atomic uint32_t plain;
+};
+
+struct interests {
+        struct interest *by_id; /* reserved address space; a page costs memory from its first use */
+        size_t ids_max;
+        _Atomic uint64_t *version; /* one for all reactors */
+        struct epoch_bin bin;
+};
+
+/* 0 or -ENOMEM. `version` is shared by the interests of all reactors and outlives them. */
+int interests_init(struct interests *interests, size_t ids_max, _Atomic uint64_t *version);
+/* No reader is left. Accepts a zeroed one. */
+void interests_fini(struct interests *interests);
+
+/* ---- its own reactor ---- */
+
+void interest_add_plain(struct interests *interests, pattern_id id);
+void interest_remove_plain(struct interests *interests, pattern_id id);
+/* The row of the group `name`, with a count of 0 still; NULL: no memory. */
+struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash);
+/* The row has gone from every reader's sight a turn later. */
+void interest_remove_row(struct interests *interests, pattern_id id, struct interest_row *row);
+static inline void interest_row_add(struct interest_row *row, uint32_t count)
+{
+        /* Relaxed, and the reads as well: a count alone carries nothing. */
+        atomic_store_explicit(&row->count, atomic_load_explicit(&row->count, memory_order_relaxed) + count,
+                              memory_order_relaxed);
+}
+/* Once a turn. */
+static inline void interests_collect(struct interests *interests)
+{
+        epoch_collect(&interests->bin);
+}
+
+/* ---- any reactor ---- */
+
+static inline uint32_t interest_plain(const struct interests *interests, pattern_id id)
+{
+        return atomic_load_explicit(&interests->by_id[id].plain, memory_order_relaxed);
+}
+
+/* The rows are good until the reader's turn ends. */
+static inline const struct interest_row *interest_rows(const struct interests *interests, pattern_id id)
+{
+        /* Pairs with the release in interest_add_row(): the row is whole. */
+        return atomic_load_explicit(&interests->by_id[id].rows, memory_order_acquire);
+}
+
+static inline const struct interest_row *interest_next(const struct interest_row *row)
+{
+        /* Pairs with the releases in interest_add_row() and interest_remove_row(). */
+        return atomic_load_explicit(&row->next, memory_order_acquire);
+}
+
+static inline uint32_t interest_row_count(const struct interest_row *row)
+{
+        return atomic_load_explicit(&row->count, memory_order_relaxed);
+}
+
+static inline uint64_t interests_version(const struct interests *interests)
+{
+        /* Pairs with the release in interests_bump(). */
+        return atomic_load_explicit(interests->version, memory_order_acquire);
+}
+
+#endif
