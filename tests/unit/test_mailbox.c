@@ -596,6 +596,7 @@ int main(void)
                 TEST(every_kind_has_a_name),
                 TEST(publishing_wakes_those_who_sleep_and_have_something),
                 TEST(an_event_is_read_as_it_was_written),
+                TEST(what_is_left_of_a_record_is_read_again_with_the_names_that_were_not_served),
                 TEST(a_returned_record_keeps_its_room_until_it_is_settled),
                 TEST(a_return_that_finds_no_room_changes_nothing),
                 TEST(no_returned_record_is_overwritten_before_it_is_settled),
