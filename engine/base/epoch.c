@@ -28,16 +28,17 @@
 
 static_assert(sizeof(unsigned long) == sizeof(uint64_t), "epochs never wrap around");
 
-/* `seen` is written by its thread and read by any; `is_used` changes hands at register and unregister. */
-struct reader {
+/* `seen` is written by the thread that speaks as it and read by any; `is_used` changes hands at register and
+ * unregister. */
+struct epoch_reader {
         _Alignas(CACHE_LINE) _Atomic unsigned long seen;
         _Atomic bool is_used;
 };
 
 static _Alignas(CACHE_LINE) _Atomic unsigned long epoch_now = 1;
-static struct reader readers[READERS_MAX];
+static struct epoch_reader readers[READERS_MAX];
 static _Atomic size_t readers_used_max; /* no reader behind this index was ever used */
-static _Thread_local struct reader *self;
+static _Thread_local struct epoch_reader *self;
 
 void epoch_register(void)
 {
@@ -93,6 +94,14 @@ void epoch_online(void)
         /* The RMW of the opening comment. Pairs with that of epoch_retire(). It adds 1 though 0 would say all that is
          * to be said: clang 14 leaves out an addition of 0 whose result nobody uses, and the order with it. */
         atomic_fetch_add_explicit(&epoch_now, 1, memory_order_acq_rel);
+}
+
+struct epoch_reader *epoch_switch(struct epoch_reader *reader)
+{
+        struct epoch_reader *before = self;
+        assert(reader == NULL || atomic_load_explicit(&reader->is_used, memory_order_relaxed));
+        self = reader;
+        return before;
 }
 
 void epoch_bin_init(struct epoch_bin *bin)

@@ -30,13 +30,21 @@ void epoch_quiescent(void);
 void epoch_offline(void);
 void epoch_online(void);
 
+/* One of those who registered. Several may have done so on one thread, where a simulation runs many reactors by turns;
+ * each then counts for itself, whoever's turn it is: one that was left online holds up retirement. */
+struct epoch_reader;
+/* From now on this thread speaks as `reader`, registered and no other thread's; NULL: as nobody, so that another may
+ * register. Returns as whom it spoke before, or NULL. */
+struct epoch_reader *epoch_switch(struct epoch_reader *reader);
+
 void epoch_bin_init(struct epoch_bin *bin);
 /* Hands `retired` over, which nobody can find any more; `free` is called by a later epoch_collect() of the same bin,
  * when no reader can hold it. */
 void epoch_retire(struct epoch_bin *bin, struct epoch_retired *retired, void (*free)(struct epoch_retired *));
 /* Frees what has become free; never waits. Returns how many callbacks ran. */
 size_t epoch_collect(struct epoch_bin *bin);
-/* Waits for every reader (only at shutdown) and frees all. The calling thread holds no reference. */
+/* Waits for every reader (only at shutdown) and frees all. The calling thread holds no reference; readers that it has
+ * switched away from are offline. */
 void epoch_drain(struct epoch_bin *bin);
 
 #endif

@@ -66,6 +66,51 @@ static void what_the_retiring_core_may_hold_itself_waits_for_its_turn_to_end(voi
         epoch_unregister();
 }
 
+/* Registers one more reader on this thread, which then speaks as it. */
+static struct epoch_reader *another_reader(void)
+{
+        epoch_switch(NULL);
+        epoch_register();
+        struct epoch_reader *reader = epoch_switch(NULL);
+        assert_null(epoch_switch(reader));
+        return reader;
+}
+
+static void of_two_readers_on_one_thread_each_must_pass(void **state)
+{
+        (void)state;
+        struct epoch_bin bin;
+        struct thing things[3] = {0};
+        epoch_bin_init(&bin);
+        struct epoch_reader *one = another_reader(), *two = another_reader();
+        assert_true(one != two);
+        epoch_retire(&bin, &things[0].retired, mark_freed);
+        epoch_quiescent();
+        assert_int_equal(epoch_collect(&bin), 0); /* the one whose turn it is not */
+        assert_ptr_equal(epoch_switch(one), two);
+        assert_int_equal(epoch_collect(&bin), 0); /* being switched to is no passing */
+        epoch_quiescent();
+        assert_int_equal(epoch_collect(&bin), 1);
+
+        /* Asleep, it is not waited for, whoever's turn it is; awake again, it is. */
+        epoch_retire(&bin, &things[1].retired, mark_freed);
+        epoch_offline();
+        epoch_switch(two);
+        epoch_quiescent();
+        assert_int_equal(epoch_collect(&bin), 1);
+        epoch_switch(one);
+        epoch_online();
+        epoch_switch(two);
+        epoch_retire(&bin, &things[2].retired, mark_freed);
+        epoch_quiescent();
+        assert_int_equal(epoch_collect(&bin), 0);
+        epoch_unregister();
+        assert_null(epoch_switch(one));
+        epoch_unregister();
+        assert_int_equal(epoch_collect(&bin), 1);
+        assert_null(epoch_switch(NULL));
+}
+
 static struct epoch_bin chain_bin;
 static struct thing chain[10];
 
@@ -95,16 +140,26 @@ static void a_callback_may_retire_and_that_waits_again(void **state)
         epoch_unregister();
 }
 
-/* Readers on strings: each is a thread that does what it is told, one order at a time, so the moment at which each
- * passed is known and the model can be exact. */
+/* Readers on strings: threads that do what they are told, one order at a time, so the moment at which each reader
+ * passed is known and the model can be exact. Every thread has two, as a simulation has. */
 enum order { ORDER_NONE, ORDER_REGISTER, ORDER_UNREGISTER, ORDER_QUIESCENT, ORDER_OFFLINE, ORDER_ONLINE, ORDER_STOP };
+
+#define PUPPETS 4
+#define READERS_EACH 2
+#define READERS (PUPPETS * READERS_EACH)
+#define THINGS 4000
 
 struct puppet {
         pthread_t thread;
         pthread_mutex_t lock;
         pthread_cond_t changed;
         enum order order;
-        /* What the model knows. */
+        size_t as; /* which of its readers the order is for */
+        struct epoch_reader *readers[READERS_EACH];
+};
+
+/* What the model knows of a reader. */
+struct model {
         bool is_registered;
         bool is_online;
         uint64_t passed_step;
@@ -118,6 +173,7 @@ static void *puppet_run(void *argument)
                 while (puppet->order == ORDER_NONE)
                         pthread_cond_wait(&puppet->changed, &puppet->lock);
                 enum order order = puppet->order;
+                epoch_switch(puppet->readers[puppet->as]);
                 switch (order) {
                 case ORDER_REGISTER:
                         epoch_register();
@@ -137,6 +193,7 @@ static void *puppet_run(void *argument)
                 default:
                         break;
                 }
+                puppet->readers[puppet->as] = epoch_switch(NULL);
                 puppet->order = ORDER_NONE;
                 pthread_cond_signal(&puppet->changed);
                 if (order == ORDER_STOP)
@@ -146,9 +203,10 @@ static void *puppet_run(void *argument)
         return NULL;
 }
 
-static void puppet_do(struct puppet *puppet, enum order order)
+static void puppet_do(struct puppet *puppet, size_t as, enum order order)
 {
         pthread_mutex_lock(&puppet->lock);
+        puppet->as = as;
         puppet->order = order;
         pthread_cond_signal(&puppet->changed);
         while (puppet->order != ORDER_NONE)
@@ -156,14 +214,12 @@ static void puppet_do(struct puppet *puppet, enum order order)
         pthread_mutex_unlock(&puppet->lock);
 }
 
-#define PUPPETS 4
-#define THINGS 4000
-
 static void exactly_what_all_readers_have_passed_is_freed(void **state)
 {
         (void)state;
         static struct puppet puppets[PUPPETS];
         static struct thing things[THINGS];
+        struct model readers[READERS] = {0};
         struct epoch_bin bin;
         struct random random;
         size_t retired_count = 0, collected_count = 0;
@@ -181,37 +237,40 @@ static void exactly_what_all_readers_have_passed_is_freed(void **state)
                         epoch_retire(&bin, &things[retired_count++].retired, mark_freed);
                         continue;
                 }
-                struct puppet *puppet = &puppets[random_below(&random, PUPPETS)];
-                puppet->passed_step = step;
-                if (!puppet->is_registered) {
-                        puppet_do(puppet, ORDER_REGISTER);
-                        puppet->is_registered = puppet->is_online = true;
+                size_t which = random_below(&random, READERS), as = which % READERS_EACH;
+                struct puppet *puppet = &puppets[which / READERS_EACH];
+                struct model *reader = &readers[which];
+                reader->passed_step = step;
+                if (!reader->is_registered) {
+                        puppet_do(puppet, as, ORDER_REGISTER);
+                        reader->is_registered = reader->is_online = true;
                 } else if (random_chance(&random, 1, 10)) {
-                        puppet_do(puppet, ORDER_UNREGISTER);
-                        puppet->is_registered = puppet->is_online = false;
-                } else if (!puppet->is_online) {
-                        puppet_do(puppet, ORDER_ONLINE);
-                        puppet->is_online = true;
+                        puppet_do(puppet, as, ORDER_UNREGISTER);
+                        reader->is_registered = reader->is_online = false;
+                } else if (!reader->is_online) {
+                        puppet_do(puppet, as, ORDER_ONLINE);
+                        reader->is_online = true;
                 } else if (random_chance(&random, 1, 5)) {
-                        puppet_do(puppet, ORDER_OFFLINE);
-                        puppet->is_online = false;
+                        puppet_do(puppet, as, ORDER_OFFLINE);
+                        reader->is_online = false;
                 } else {
-                        puppet_do(puppet, ORDER_QUIESCENT);
+                        puppet_do(puppet, as, ORDER_QUIESCENT);
                 }
                 /* The dumbest right version: everything retired before the last passing of everyone who is online. */
                 uint64_t all_passed = step;
-                for (size_t i = 0; i < PUPPETS; i++)
-                        if (puppets[i].is_online && puppets[i].passed_step < all_passed)
-                                all_passed = puppets[i].passed_step;
+                for (size_t i = 0; i < READERS; i++)
+                        if (readers[i].is_online && readers[i].passed_step < all_passed)
+                                all_passed = readers[i].passed_step;
                 collected_count += epoch_collect(&bin);
                 for (size_t i = 0; i < retired_count; i++)
                         assert_int_equal(things[i].is_freed, things[i].step <= all_passed);
                 assert_int_equal(bin.waiting_count, retired_count - collected_count);
         }
+        for (size_t i = 0; i < READERS; i++)
+                if (readers[i].is_registered)
+                        puppet_do(&puppets[i / READERS_EACH], i % READERS_EACH, ORDER_UNREGISTER);
         for (size_t i = 0; i < PUPPETS; i++) {
-                if (puppets[i].is_registered)
-                        puppet_do(&puppets[i], ORDER_UNREGISTER);
-                puppet_do(&puppets[i], ORDER_STOP);
+                puppet_do(&puppets[i], 0, ORDER_STOP);
                 assert_int_equal(pthread_join(puppets[i].thread, NULL), 0);
         }
         epoch_drain(&bin);
@@ -379,6 +438,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(without_readers_all_may_go_at_once),
                 cmocka_unit_test(what_the_retiring_core_may_hold_itself_waits_for_its_turn_to_end),
+                cmocka_unit_test(of_two_readers_on_one_thread_each_must_pass),
                 cmocka_unit_test(a_callback_may_retire_and_that_waits_again),
                 cmocka_unit_test(exactly_what_all_readers_have_passed_is_freed),
                 cmocka_unit_test(no_racing_reader_ever_sees_a_freed_thing),
