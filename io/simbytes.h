@@ -1,0 +1,63 @@
+/* simbytes: a queue of bytes on the heap, and a heap that has always room. For the simulated network only. */
+#ifndef SPATE_IO_SIMBYTES_H
+#define SPATE_IO_SIMBYTES_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/check.h"
+
+/* A simulation that runs out of memory proves nothing. */
+static inline void *sim_allocate(size_t size)
+{
+        void *memory = malloc(size);
+        if (memory == NULL)
+                abort();
+        return memory;
+}
+
+/* Zeroed, it is empty. Ended by simbytes_clear(). */
+struct simbytes {
+        uint8_t *data;
+        size_t start, size, capacity;
+};
+
+static inline void simbytes_push(struct simbytes *bytes, const uint8_t *from, size_t size)
+{
+        if (size == 0)
+                return;
+        if (bytes->start + bytes->size + size > bytes->capacity) {
+                size_t capacity = (bytes->size + size) * 2;
+                uint8_t *data = sim_allocate(capacity);
+                if (bytes->size != 0)
+                        memcpy(data, bytes->data + bytes->start, bytes->size);
+                free(bytes->data);
+                *bytes = (struct simbytes){.data = data, .size = bytes->size, .capacity = capacity};
+        }
+        memcpy(bytes->data + bytes->start + bytes->size, from, size);
+        bytes->size += size;
+}
+
+static inline void simbytes_drop(struct simbytes *bytes, size_t size)
+{
+        assert(size <= bytes->size);
+        bytes->start += size;
+        bytes->size -= size;
+        if (bytes->size == 0)
+                bytes->start = 0;
+}
+
+static inline void simbytes_clear(struct simbytes *bytes)
+{
+        free(bytes->data);
+        *bytes = (struct simbytes){.data = NULL};
+}
+
+static inline void simbytes_move(struct simbytes *to, struct simbytes *from, size_t size)
+{
+        assert(size <= from->size);
+        simbytes_push(to, from->data + from->start, size);
+        simbytes_drop(from, size);
+}
+
+#endif
