@@ -487,9 +487,9 @@ void crowd_turn(struct crowd *crowd, uint64_t wait_ns)
 /* What a connection says first. All at once: the answer to the last line proves that the rest was understood. */
 static int greeting(const struct crowd *crowd, const struct member *member, char *to, size_t room)
 {
-        static const char connect[] = "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":true,\"lang\":\"c\","
-                                      "\"version\":\"" SPATE_VERSION "\",\"protocol\":1,\"name\":\"spate bench\"}\r\n";
+        char connect[CONNECT_BYTES_MAX];
         char pattern[SUBJECT_BYTES_MAX];
+        recipe_write_connect(crowd->recipe, connect);
         crowd_pattern(crowd->recipe, member->number % crowd->recipe->subjects, pattern);
         if (crowd->recipe->target.protocol == PROTOCOL_NATS) {
                 if (member->publishes)
@@ -505,11 +505,12 @@ static int greeting(const struct crowd *crowd, const struct member *member, char
 static void member_open(struct crowd *crowd, struct member *member)
 {
         const struct recipe *recipe = crowd->recipe;
-        char text[512];
-        member->fd = target_connect(&recipe->target);
+        char text[CONNECT_BYTES_MAX + 256];
+        const struct target *target = member->publishes ? &recipe->publish_target : &recipe->target;
+        member->fd = target_connect(target, member->stalls ? recipe->stall_room_bytes : 0);
         if (member->fd < 0) {
-                crowd_fail(crowd, member->fd == -EMFILE ? BENCH_FAILED : BENCH_UNREACHABLE, "%s: %s%s",
-                           recipe->target.text, strerror(-member->fd),
+                crowd_fail(crowd, member->fd == -EMFILE ? BENCH_FAILED : BENCH_UNREACHABLE, "%s: %s%s", target->text,
+                           strerror(-member->fd),
                            member->fd == -EMFILE ? " (raise the limit of open files: ulimit -n)" : "");
                 return;
         }
@@ -527,7 +528,7 @@ static void member_open(struct crowd *crowd, struct member *member)
         }
         int size = greeting(crowd, member, text, sizeof(text));
         if (send(member->fd, text, (size_t)size, MSG_NOSIGNAL) != size)
-                crowd_fail(crowd, BENCH_UNREACHABLE, "%s: %s", recipe->target.text, strerror(errno));
+                crowd_fail(crowd, BENCH_UNREACHABLE, "%s: %s", target->text, strerror(errno));
 }
 
 /* Opens members[0 .. count), a few at a time. */

@@ -34,9 +34,11 @@ static int link_confirm(struct link *link, const char *text, const char *name, c
         return BENCH_UNREACHABLE;
 }
 
-int link_open(struct link *link, const struct target *target, char error[LINK_ERROR_BYTES])
+int link_open(struct link *link, const struct recipe *recipe, char error[LINK_ERROR_BYTES])
 {
-        *link = (struct link){.protocol = target->protocol, .fd = target_connect(target)};
+        const struct target *target = &recipe->target;
+        char hello[CONNECT_BYTES_MAX + 16] = "*1\r\n$4\r\nPING\r\n";
+        *link = (struct link){.protocol = target->protocol, .fd = target_connect(target, 0)};
         if (link->fd < 0) {
                 snprintf(error, LINK_ERROR_BYTES, "%s: %s", target->text, strerror(-link->fd));
                 return BENCH_UNREACHABLE;
@@ -44,10 +46,10 @@ int link_open(struct link *link, const struct target *target, char error[LINK_ER
         link->room = malloc(LINK_ROOM);
         if (link->room == NULL)
                 abort();
-        const char *hello = target->protocol == PROTOCOL_NATS
-                                    ? "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":true,\"lang\":\"c\","
-                                      "\"version\":\"" SPATE_VERSION "\",\"protocol\":1}\r\nPING\r\n"
-                                    : "*1\r\n$4\r\nPING\r\n";
+        if (target->protocol == PROTOCOL_NATS) {
+                recipe_write_connect(recipe, hello);
+                strcat(hello, "PING\r\n");
+        }
         return link_confirm(link, hello, target->text, error);
 }
 

@@ -2,7 +2,7 @@
 #ifndef SPATE_BENCH_LINK_H
 #define SPATE_BENCH_LINK_H
 
-#include "bench/target.h"
+#include "bench/recipe.h"
 
 #define LINK_ROOM (256 * 1024)
 #define LINK_ERROR_BYTES 512
@@ -16,7 +16,7 @@ struct link {
 };
 
 /* Connects, says hello, and waits until the server has answered. 0 or an exit code with one line in `error`. */
-int link_open(struct link *link, const struct target *target, char error[LINK_ERROR_BYTES]);
+int link_open(struct link *link, const struct recipe *recipe, char error[LINK_ERROR_BYTES]);
 void link_close(struct link *link);
 /* Subscribes and waits for the confirmation. */
 int link_subscribe(struct link *link, const char *subject, char error[LINK_ERROR_BYTES]);

@@ -59,7 +59,7 @@ static int table_open(struct table *table, const struct recipe *recipe, char *er
 {
         bool two = recipe->target.protocol == PROTOCOL_NATS;
         for (int i = 0; i < (two ? 2 : 4); i++) {
-                int failure = link_open(&table->links[i], &recipe->target, error);
+                int failure = link_open(&table->links[i], recipe, error);
                 if (failure != 0)
                         return failure;
         }
@@ -275,7 +275,7 @@ static int loops_open(struct loops *loops, char *error)
 {
         for (uint64_t i = 0; i < loops->recipe->subscribers; i++) {
                 struct loop *loop = &loops->loops[i];
-                int failure = link_open(&loop->link, &loops->recipe->target, error);
+                int failure = link_open(&loop->link, loops->recipe, error);
                 if (failure != 0)
                         return failure;
                 struct epoll_event event = {.events = EPOLLIN, .data.ptr = loop};

@@ -21,6 +21,17 @@ static const char *const mode_help[MODES_COUNT] = {
         "open --subscribers connections with one subscription each and hold them",
 };
 
+void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX])
+{
+        char login[256] = "";
+        if (recipe->user != NULL)
+                snprintf(login, sizeof(login), ",\"user\":\"%s\",\"pass\":\"%s\"", recipe->user, recipe->password);
+        snprintf(to, CONNECT_BYTES_MAX,
+                 "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":true,\"lang\":\"c\","
+                 "\"version\":\"" SPATE_VERSION "\",\"protocol\":1,\"name\":\"spate bench\"%s}\r\n",
+                 login);
+}
+
 enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT };
 
 struct row {
@@ -35,6 +46,8 @@ struct row {
 
 static const struct row rows[] = {
         {"url", KIND_TEXT, AT(url), 0, 0, "whom to load; also as the second word  [nats://127.0.0.1:4222]"},
+        {"publish-to", KIND_TEXT, AT(publish_url), 0, 0, "another address of the same server, for the publishers"},
+        {"user", KIND_TEXT, AT(user), 0, 0, "who we are; the password is in the environment: " PASSWORD_ENVIRONMENT},
         {"publishers", KIND_COUNT, AT(publishers), 1, PUBLISHERS_MAX, "connections that publish  [1]"},
         {"subscribers", KIND_COUNT, AT(subscribers), 1, 1000000, "connections that subscribe  [100]"},
         {"subjects", KIND_COUNT, AT(subjects), 1, SUBJECTS_MAX, "subjects, published in turn  [1; wildcard: 100]"},
@@ -53,6 +66,7 @@ static const struct row rows[] = {
         {"server-pid", KIND_SIGNED, AT(server_pid), 1, 4194304, "whose CPU time and memory to report"},
         {"stall-count", KIND_COUNT, AT(stall_count), 0, 1000000, "subscribers that stop reading now and then  [0]"},
         {"stall-ms", KIND_COUNT, AT(stall_ms), 0, 3600000, "for how long on average; 0: for the whole run  [1000]"},
+        {"stall-room", KIND_COUNT, AT(stall_room_bytes), 0, 1 << 30, "their SO_RCVBUF; 0: the kernel's own  [0]"},
         {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
         {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
 };
@@ -178,8 +192,19 @@ static int refuse(char *error, const char *why)
         return -EINVAL;
 }
 
+static bool is_plain(const char *text)
+{
+        return strpbrk(text, "\"\\") == NULL && strlen(text) < 100;
+}
+
 static int recipe_check(struct recipe *recipe, char *error)
 {
+        if (recipe->publish_target.protocol != recipe->target.protocol)
+                return refuse(error, "--publish-to must speak the same protocol");
+        if (recipe->user != NULL && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "--user is for nats://");
+        if (recipe->user != NULL && (!is_plain(recipe->user) || !is_plain(recipe->password)))
+                return refuse(error, "--user and its password: at most 99 bytes, without quotes and backslashes");
         if (recipe->window == WINDOW_AUTO)
                 recipe->window = recipe->mode == MODE_WILDCARD ? 1024 : window_default(recipe->subscribers);
         if (recipe->verify && recipe->payload_bytes < STAMP_BYTES + CHECK_BYTES)
@@ -210,6 +235,7 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 .warmup_ns = NS_PER_S,
                 .settle_ns = 300 * NS_PER_MS,
                 .cpu = -1,
+                .password = getenv(PASSWORD_ENVIRONMENT) != NULL ? getenv(PASSWORD_ENVIRONMENT) : "",
                 .stall_ms = 1000,
                 .read_bytes = 256 * 1024,
         };
@@ -237,5 +263,8 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                         return failure;
         }
         failure = target_parse(&recipe->target, recipe->url, error);
+        if (failure == 0)
+                failure = target_parse(&recipe->publish_target,
+                                       recipe->publish_url != NULL ? recipe->publish_url : recipe->url, error);
         return failure != 0 ? failure : recipe_check(recipe, error);
 }

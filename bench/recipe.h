@@ -16,7 +16,11 @@ enum mode { MODE_FAN, MODE_WILDCARD, MODE_LATENCY, MODE_PUB, MODE_SUB, MODE_PING
 struct recipe {
         enum mode mode;
         struct target target;
+        struct target publish_target; /* where publishers go; mostly the same */
         char *url;
+        char *publish_url; /* NULL: url */
+        char *user;        /* NULL: nobody; the password comes from the environment, not from the command line */
+        const char *password;
         uint64_t publishers;
         uint64_t subscribers;
         uint64_t subjects;
@@ -33,14 +37,21 @@ struct recipe {
         bool verify;
         int64_t server_pid; /* 0: unknown */
         uint64_t stall_count;
-        uint64_t stall_ms; /* 0: for the whole run */
+        uint64_t stall_ms;         /* 0: for the whole run */
+        uint64_t stall_room_bytes; /* SO_RCVBUF of those that stall; 0: the kernel's own */
         uint64_t read_bytes;
         bool json;
 };
 
 extern const char *const mode_names[MODES_COUNT];
 
+#define PASSWORD_ENVIRONMENT "SPATE_BENCH_PASSWORD"
+
 #define RECIPE_ERROR_BYTES 768
+#define CONNECT_BYTES_MAX 512
+
+/* The line with which a NATS client says who it is. */
+void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX]);
 
 /* Reads argv[1..]: a mode, an address, options. 0; 1 when help was asked for; -EINVAL with one line in `error`. */
 int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES]);

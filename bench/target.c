@@ -95,7 +95,7 @@ int target_parse(struct target *target, const char *text, char error[TARGET_ERRO
         return -EINVAL;
 }
 
-int target_connect(const struct target *target)
+int target_connect(const struct target *target, uint64_t receive_buffer_bytes)
 {
         int fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
@@ -103,6 +103,10 @@ int target_connect(const struct target *target)
         int one = 1;
         if (target->address.ss_family != AF_UNIX)
                 setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        /* Before connect(): the window that the other side sees is scaled from it. */
+        int room = receive_buffer_bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)receive_buffer_bytes;
+        if (room != 0)
+                setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
         while (connect(fd, (const struct sockaddr *)&target->address, target->address_bytes) != 0) {
                 int failure = errno;
                 /* A UNIX listener whose queue is full refuses with EAGAIN only when the socket does not block. */

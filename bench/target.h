@@ -19,7 +19,8 @@ struct target {
 
 /* 0 or -EINVAL with one line in `error`. */
 int target_parse(struct target *target, const char *text, char error[TARGET_ERROR_BYTES]);
-/* A connected, non-blocking socket without Nagle's delay, or -errno. */
-int target_connect(const struct target *target);
+/* A connected, non-blocking socket without Nagle's delay, or -errno. `receive_buffer_bytes`: its SO_RCVBUF; 0: the
+ * kernel's own. */
+int target_connect(const struct target *target, uint64_t receive_buffer_bytes);
 
 #endif
