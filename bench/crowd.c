@@ -359,12 +359,15 @@ static void age_record(struct crowd *crowd, const struct member *member, struct 
                 latency_record(crowd->latency, crowd->now_ns - intended_ns);
 }
 
-static void silence_record(struct crowd *crowd)
+static void silence_record(struct crowd *crowd, struct member *member)
 {
-        uint64_t silence_ns = crowd->now_ns - crowd->last_read_ns;
-        if (crowd->now_ns >= crowd->from_ns && crowd->now_ns < crowd->until_ns && silence_ns > crowd->silence_ns_max)
-                crowd->silence_ns_max = silence_ns;
-        crowd->last_read_ns = crowd->now_ns;
+        if (crowd->now_ns >= crowd->from_ns && crowd->now_ns < crowd->until_ns) {
+                uint64_t silence_ns = crowd->now_ns - crowd->last_read_ns;
+                uint64_t gap_ns = member->read_ns < crowd->from_ns ? 0 : crowd->now_ns - member->read_ns;
+                crowd->silence_ns_max = silence_ns > crowd->silence_ns_max ? silence_ns : crowd->silence_ns_max;
+                crowd->gap_ns_max = gap_ns > crowd->gap_ns_max ? gap_ns : crowd->gap_ns_max;
+        }
+        crowd->last_read_ns = member->read_ns = crowd->now_ns;
 }
 
 static void member_read(struct crowd *crowd, struct member *member)
@@ -387,7 +390,7 @@ static void member_read(struct crowd *crowd, struct member *member)
                 crowd->reads++;
                 crowd->read_bytes += (uint64_t)got;
                 if (!member->stalls) {
-                        silence_record(crowd);
+                        silence_record(crowd, member);
                         if (!crowd->is_timed)
                                 age_record(crowd, member, input);
                 }

@@ -29,6 +29,7 @@ struct member {
         const struct shape *shape;
         struct tally *tallies;   /* one a publisher */
         uint64_t progress;       /* how far it is, in events of its subject; lost ones count as passed */
+        uint64_t read_ns;        /* when it last read something */
         uint64_t gates_passed;   /* the pacer's */
         uint64_t stall_turns_ns; /* the pacer's: when it stops or goes on */
         uint8_t *rest;
@@ -78,7 +79,8 @@ struct crowd {
         uint64_t cut;         /* healthy subscribers closed by the server */
         uint64_t stalled_cut; /* stalled ones */
         uint64_t last_read_ns;
-        uint64_t silence_ns_max; /* longest time between two reads of healthy subscribers, in the span */
+        uint64_t silence_ns_max; /* longest time in the span without a read of any healthy subscriber */
+        uint64_t gap_ns_max;     /* and without a read of the same one */
         struct latency *latency;
 
         int failure;     /* 0, or the exit code that the run has earned */

@@ -5,6 +5,7 @@
 
 #include "bench/bench.h"
 #include "bench/crowd.h"
+#include "bench/stallwatch.h"
 #include "bench/usage.h"
 #include "engine/base/clock.h"
 
@@ -29,7 +30,8 @@ struct mark {
 struct fan {
         struct crowd crowd;
         const struct recipe *recipe;
-        uint64_t gate; /* how many gates everybody has passed */
+        struct stallwatch *watch; /* NULL: nobody stalls for good, or the kernel does not tell */
+        uint64_t gate;            /* how many gates everybody has passed */
         uint64_t gate_events;
         uint64_t gate_passed[GATES];
         uint64_t gated_count; /* subscribers that count for the gates */
@@ -177,6 +179,8 @@ static void fan_turn(struct fan *fan)
         crowd_turn(&fan->crowd, wait_ns < TURN_WAIT_NS ? wait_ns : TURN_WAIT_NS);
         if (fan->recipe->stall_count != 0 && !fan->is_stopping)
                 stallers_turn(fan, fan->crowd.now_ns);
+        if (fan->watch != NULL && !fan->is_stopping)
+                stallwatch_turn(fan->watch, clock_monotonic_ns());
 }
 
 static void fan_mark(struct fan *fan, struct mark *mark)
@@ -278,6 +282,20 @@ static void tallies_sum(const struct fan *fan, bool stallers, struct tally_sums 
         }
 }
 
+/* Who has been silent at the end of the span has a gap, too, though no read has closed it. */
+static void gaps_close(struct fan *fan)
+{
+        struct crowd *crowd = &fan->crowd;
+        for (uint64_t i = 0; i < fan->recipe->subscribers; i++) {
+                const struct member *member = &crowd->subscribers[i];
+                if (member->stalls || member->state != MEMBER_READY || member->read_ns >= crowd->until_ns)
+                        continue;
+                uint64_t from_ns = member->read_ns > crowd->from_ns ? member->read_ns : crowd->from_ns;
+                if (crowd->until_ns - from_ns > crowd->gap_ns_max)
+                        crowd->gap_ns_max = crowd->until_ns - from_ns;
+        }
+}
+
 static double per(double amount, double unit)
 {
         return unit > 0 ? amount / unit : 0;
@@ -371,6 +389,8 @@ static void fan_load(struct fan *fan, struct report *report)
         fan_settle(fan);
         if (crowd->failure != 0)
                 return;
+        if (recipe->stall_count != 0 && recipe->stall_ms == 0)
+                fan->watch = stallwatch_new(crowd);
         fan->start_ns = clock_monotonic_ns();
         crowd->last_read_ns = fan->start_ns;
         crowd->from_ns = fan->start_ns + recipe->warmup_ns;
@@ -381,6 +401,7 @@ static void fan_load(struct fan *fan, struct report *report)
         fan_mark(fan, &from);
         fan_turn_until(fan, crowd->until_ns);
         fan_mark(fan, &to);
+        gaps_close(fan);
         uint64_t due = fan->granted;
         uint64_t done = crowd->published;
         if (crowd->failure == 0)
@@ -393,7 +414,10 @@ static void fan_load(struct fan *fan, struct report *report)
                 if (crowd->latency->count != 0)
                         report_latency(report, crowd->latency);
                 report_number(report, "silence_ms_max", (double)crowd->silence_ns_max / 1e6);
+                report_number(report, "gap_ms_max", (double)crowd->gap_ns_max / 1e6);
         }
+        if (fan->watch != NULL)
+                stallwatch_report(fan->watch, report);
         report_faults(fan, report);
 }
 
@@ -423,6 +447,7 @@ int fan_run(const struct recipe *recipe, struct report *report, char error[512])
         }
         int failure = fan->crowd.failure;
         snprintf(error, 512, "%s", fan->crowd.error);
+        stallwatch_free(fan->watch);
         crowd_fini(&fan->crowd);
         free(fan);
         return failure;

@@ -67,6 +67,9 @@ static const struct row rows[] = {
         {"stall-count", KIND_COUNT, AT(stall_count), 0, 1000000, "subscribers that stop reading now and then  [0]"},
         {"stall-ms", KIND_COUNT, AT(stall_ms), 0, 3600000, "for how long on average; 0: for the whole run  [1000]"},
         {"stall-room", KIND_COUNT, AT(stall_room_bytes), 0, 1 << 30, "their SO_RCVBUF; 0: the kernel's own  [0]"},
+        {"stall-limit", KIND_COUNT, AT(stall_limit_bytes), 0, 1LL << 40,
+         "tell when one has fallen behind by so many bytes"},
+        {"accounts", KIND_TEXT, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
         {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
         {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
 };

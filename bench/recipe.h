@@ -37,8 +37,10 @@ struct recipe {
         bool verify;
         int64_t server_pid; /* 0: unknown */
         uint64_t stall_count;
-        uint64_t stall_ms;         /* 0: for the whole run */
-        uint64_t stall_room_bytes; /* SO_RCVBUF of those that stall; 0: the kernel's own */
+        uint64_t stall_ms;          /* 0: for the whole run */
+        uint64_t stall_room_bytes;  /* SO_RCVBUF of those that stall; 0: the kernel's own */
+        uint64_t stall_limit_bytes; /* when to say that one has fallen behind; 0: never */
+        char *accounts;             /* where to write what each connection has seen; NULL: nowhere */
         uint64_t read_bytes;
         bool json;
 };
