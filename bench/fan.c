@@ -5,6 +5,7 @@
 
 #include "bench/bench.h"
 #include "bench/crowd.h"
+#include "bench/logins.h"
 #include "bench/stallwatch.h"
 #include "bench/usage.h"
 #include "engine/base/clock.h"
@@ -12,6 +13,7 @@
 #define GATES 8 /* more than a subscriber can be ahead of the slowest */
 #define GRANT_FREE_EVENTS 65536
 #define TURN_WAIT_NS (20 * NS_PER_MS)
+#define LOGINS_WAIT_NS (500 * NS_PER_US)
 #define SILENCE_NS_MAX (15 * NS_PER_S)  /* nothing comes although something is due: give up */
 #define DRAIN_SILENCE_NS (2 * NS_PER_S) /* at the end: what has not come by then is lost */
 #define DRAIN_SILENCE_STALL_NS (6 * NS_PER_S)
@@ -30,6 +32,7 @@ struct mark {
 struct fan {
         struct crowd crowd;
         const struct recipe *recipe;
+        struct logins *logins;    /* NULL: none */
         struct stallwatch *watch; /* NULL: nobody stalls for good, or the kernel does not tell */
         uint64_t gate;            /* how many gates everybody has passed */
         uint64_t gate_events;
@@ -176,9 +179,12 @@ static void fan_turn(struct fan *fan)
         } else if (fan->recipe->mode == MODE_PUB) {
                 grant_free(fan);
         }
-        crowd_turn(&fan->crowd, wait_ns < TURN_WAIT_NS ? wait_ns : TURN_WAIT_NS);
+        uint64_t wait_ns_max = fan->logins != NULL ? LOGINS_WAIT_NS : TURN_WAIT_NS;
+        crowd_turn(&fan->crowd, wait_ns < wait_ns_max ? wait_ns : wait_ns_max);
         if (fan->recipe->stall_count != 0 && !fan->is_stopping)
                 stallers_turn(fan, fan->crowd.now_ns);
+        if (fan->logins != NULL && !fan->is_stopping)
+                logins_turn(fan->logins, clock_monotonic_ns());
         if (fan->watch != NULL && !fan->is_stopping)
                 stallwatch_turn(fan->watch, clock_monotonic_ns());
 }
@@ -389,6 +395,8 @@ static void fan_load(struct fan *fan, struct report *report)
         fan_settle(fan);
         if (crowd->failure != 0)
                 return;
+        if (recipe->login_rate != 0)
+                fan->logins = logins_new(recipe);
         if (recipe->stall_count != 0 && recipe->stall_ms == 0)
                 fan->watch = stallwatch_new(crowd);
         fan->start_ns = clock_monotonic_ns();
@@ -416,6 +424,8 @@ static void fan_load(struct fan *fan, struct report *report)
                 report_number(report, "silence_ms_max", (double)crowd->silence_ns_max / 1e6);
                 report_number(report, "gap_ms_max", (double)crowd->gap_ns_max / 1e6);
         }
+        if (fan->logins != NULL)
+                logins_report(fan->logins, report);
         if (fan->watch != NULL)
                 stallwatch_report(fan->watch, report);
         report_faults(fan, report);
@@ -447,6 +457,7 @@ int fan_run(const struct recipe *recipe, struct report *report, char error[512])
         }
         int failure = fan->crowd.failure;
         snprintf(error, 512, "%s", fan->crowd.error);
+        logins_free(fan->logins);
         stallwatch_free(fan->watch);
         crowd_fini(&fan->crowd);
         free(fan);

@@ -70,6 +70,8 @@ static const struct row rows[] = {
         {"stall-limit", KIND_COUNT, AT(stall_limit_bytes), 0, 1LL << 40,
          "tell when one has fallen behind by so many bytes"},
         {"accounts", KIND_TEXT, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
+        {"wrong-logins", KIND_COUNT, AT(login_rate), 0, 100000, "so many a second beside the load (fan, latency)  [0]"},
+        {"wrong-hosts", KIND_COUNT, AT(login_hosts), 0, 60000, "loopback addresses they come from; 0: our own  [0]"},
         {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
         {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
 };
@@ -217,6 +219,8 @@ static int recipe_check(struct recipe *recipe, char *error)
                               "--subscribers must be a multiple of --subjects, so that each event reaches as many");
         if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
+        if (recipe->login_rate != 0 && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "--wrong-logins is for nats://");
         if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)
                 return refuse(error, "--stall-count must leave at least one subscriber that reads");
         if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_LATENCY)

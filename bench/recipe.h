@@ -41,6 +41,8 @@ struct recipe {
         uint64_t stall_room_bytes;  /* SO_RCVBUF of those that stall; 0: the kernel's own */
         uint64_t stall_limit_bytes; /* when to say that one has fallen behind; 0: never */
         char *accounts;             /* where to write what each connection has seen; NULL: nowhere */
+        uint64_t login_rate;        /* wrong logins a second beside the load; 0: none */
+        uint64_t login_hosts;       /* from so many loopback addresses in turn; 0: from our own */
         uint64_t read_bytes;
         bool json;
 };
