@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "bench/drain.h"
 #include "bench/fan.h"
 #include "bench/idle.h"
 #include "bench/pingpong.h"
@@ -45,6 +46,8 @@ static int recipe_run(const struct recipe *recipe, struct report *report, char *
                 return pingpong_run(recipe, report, error);
         case MODE_SUBPUB:
                 return subpub_run(recipe, report, error);
+        case MODE_DRAIN:
+                return drain_run(recipe, report, error);
         case MODE_IDLE:
                 return idle_run(recipe, report, error);
         default:

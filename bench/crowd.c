@@ -150,6 +150,12 @@ static void member_cut(struct crowd *crowd, struct member *member, const char *w
         member->state = MEMBER_CUT;
         close(member->fd);
         member->fd = -1;
+        if (crowd->ends_are_fine && !was_opening && crowd->failure == 0) {
+                crowd->cut += !member->publishes;
+                if (crowd->on_progress != NULL)
+                        crowd->on_progress(crowd->pacer, member);
+                return;
+        }
         if (member->publishes || was_opening) {
                 crowd_fail(crowd, was_opening ? BENCH_UNREACHABLE : BENCH_FAILED, "%s %u: %s", member_kind(member),
                            member->number, why);
@@ -282,6 +288,12 @@ static void pong_send(struct crowd *crowd, struct member *member)
                 member_cut(crowd, member, "it does not take our PONG");
 }
 
+static bool is_lame_duck(const struct unit *unit)
+{
+        static const char said[] = "\"ldm\":true";
+        return unit->body.size != 0 && memmem(unit->body.bytes, unit->body.size, said, sizeof(said) - 1) != NULL;
+}
+
 static void unit_serve(struct crowd *crowd, struct member *member, const struct unit *unit)
 {
         switch (unit->kind) {
@@ -293,6 +305,7 @@ static void unit_serve(struct crowd *crowd, struct member *member, const struct 
                 break;
         case UNIT_PONG:
         case UNIT_SUBSCRIBED:
+                member->pongs++;
                 member->state = MEMBER_READY;
                 break;
         case UNIT_ERROR:
@@ -302,6 +315,8 @@ static void unit_serve(struct crowd *crowd, struct member *member, const struct 
                            (const char *)unit->body.bytes);
                 break;
         case UNIT_OTHER:
+                if (!member->publishes && is_lame_duck(unit))
+                        crowd->lame_ducks++;
                 break;
         }
 }
@@ -377,6 +392,7 @@ static void member_read(struct crowd *crowd, struct member *member)
         if (got <= 0) {
                 if (got < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
+                crowd->resets += got < 0 && errno == ECONNRESET;
                 member_cut(crowd, member, got == 0 ? "closed by the server" : strerror(errno));
                 return;
         }

@@ -30,6 +30,7 @@ struct member {
         struct tally *tallies;   /* one a publisher */
         uint64_t progress;       /* how far it is, in events of its subject; lost ones count as passed */
         uint64_t read_ns;        /* when it last read something */
+        uint64_t pongs;          /* heard so far; the first answers the greeting */
         uint64_t gates_passed;   /* the pacer's */
         uint64_t stall_turns_ns; /* the pacer's: when it stops or goes on */
         uint8_t *rest;
@@ -65,6 +66,7 @@ struct crowd {
         uint64_t (*intended_ns)(void *pacer, struct member *publisher, uint64_t event); /* NULL: now */
         void *pacer;
         bool is_timed;              /* record every event's latency, else the first of each read */
+        bool ends_are_fine;         /* the server has been told to stop: who is closed now is no fault */
         uint64_t from_ns, until_ns; /* of events meant to leave in this span */
 
         /* What the crowd counts. */
@@ -78,6 +80,8 @@ struct crowd {
         uint64_t odd;         /* deliveries that did not have the expected header */
         uint64_t cut;         /* healthy subscribers closed by the server */
         uint64_t stalled_cut; /* stalled ones */
+        uint64_t resets;      /* connections that ended with a reset */
+        uint64_t lame_ducks;  /* subscribers that were told that the server is going */
         uint64_t last_read_ns;
         uint64_t silence_ns_max; /* longest time in the span without a read of any healthy subscriber */
         uint64_t gap_ns_max;     /* and without a read of the same one */

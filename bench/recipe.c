@@ -7,7 +7,7 @@
 #include "engine/base/clock.h"
 
 const char *const mode_names[MODES_COUNT] = {
-        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle",
+        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain",
 };
 
 static const char *const mode_help[MODES_COUNT] = {
@@ -19,6 +19,7 @@ static const char *const mode_help[MODES_COUNT] = {
         "request and reply over two connections, --count round trips",
         "SUB, PUB and UNSUB in one segment, --count times; each event must come back",
         "open --subscribers connections with one subscription each and hold them",
+        "SIGTERM to --server-pid under load at --rate: every confirmed event must reach every reader",
 };
 
 void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX])
@@ -55,7 +56,7 @@ static const struct row rows[] = {
         {"size", KIND_COUNT, AT(payload_bytes), STAMP_BYTES, 1 << 20, "payload bytes  [128]"},
         {"window", KIND_COUNT, AT(window), 1, 1 << 24,
          "events a subscriber may be behind  [1024; from 1000 subscribers on 500, from 10000 on 64]"},
-        {"rate", KIND_COUNT, AT(rate), 1, 100000000, "events a second for latency  [1000]"},
+        {"rate", KIND_COUNT, AT(rate), 1, 100000000, "events a second for latency and drain  [1000]"},
         {"count", KIND_COUNT, AT(count), 1, 1000000000, "loops  [pingpong 100000, subpub 1000000]"},
         {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400, "how long to measure  [3]"},
         {"warmup", KIND_SECONDS, AT(warmup_ns), 0, 3600, "load before that  [1]"},
@@ -219,6 +220,10 @@ static int recipe_check(struct recipe *recipe, char *error)
                               "--subscribers must be a multiple of --subjects, so that each event reaches as many");
         if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
+        if (recipe->mode == MODE_DRAIN && (recipe->server_pid == 0 || recipe->subjects != 1))
+                return refuse(error, "drain needs --server-pid, and one subject");
+        if (recipe->mode == MODE_DRAIN && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "drain needs nats://: its publishers ask with PING what has arrived");
         if (recipe->login_rate != 0 && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "--wrong-logins is for nats://");
         if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)

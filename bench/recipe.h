@@ -6,9 +6,19 @@
 
 #include "bench/target.h"
 
-enum mode { MODE_FAN, MODE_WILDCARD, MODE_LATENCY, MODE_PUB, MODE_SUB, MODE_PINGPONG, MODE_SUBPUB, MODE_IDLE };
+enum mode {
+        MODE_FAN,
+        MODE_WILDCARD,
+        MODE_LATENCY,
+        MODE_PUB,
+        MODE_SUB,
+        MODE_PINGPONG,
+        MODE_SUBPUB,
+        MODE_IDLE,
+        MODE_DRAIN
+};
 
-#define MODES_COUNT 8
+#define MODES_COUNT 9
 #define PUBLISHERS_MAX 1024
 #define SUBJECTS_MAX 10000
 #define WINDOW_AUTO 0

@@ -151,7 +151,9 @@ static ssize_t nats_take(struct span input, struct unit *unit)
         else if (span_starts_with(line, SPAN("-ERR"))) {
                 unit->kind = UNIT_ERROR;
                 unit->body = line;
-        } else if (!span_starts_with(line, SPAN("INFO ")) && !span_equal(line, SPAN("+OK")))
+        } else if (span_starts_with(line, SPAN("INFO ")))
+                unit->body = line;
+        else if (!span_equal(line, SPAN("+OK")))
                 return -EPROTO;
         return taken;
 }

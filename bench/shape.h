@@ -98,7 +98,7 @@ enum unit_kind {
         UNIT_PING,
         UNIT_PONG,
         UNIT_ERROR, /* `body` is the server's text */
-        UNIT_OTHER, /* INFO, +OK, a publisher's :count */
+        UNIT_OTHER, /* INFO (`body` is the line), +OK, a publisher's :count */
 };
 
 struct unit {
