@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "bench/churn.h"
 #include "bench/drain.h"
 #include "bench/fan.h"
 #include "bench/idle.h"
@@ -48,6 +49,8 @@ static int recipe_run(const struct recipe *recipe, struct report *report, char *
                 return subpub_run(recipe, report, error);
         case MODE_DRAIN:
                 return drain_run(recipe, report, error);
+        case MODE_CHURN:
+                return churn_run(recipe, report, error);
         case MODE_IDLE:
                 return idle_run(recipe, report, error);
         default:

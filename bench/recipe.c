@@ -7,7 +7,7 @@
 #include "engine/base/clock.h"
 
 const char *const mode_names[MODES_COUNT] = {
-        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain",
+        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain", "churn",
 };
 
 static const char *const mode_help[MODES_COUNT] = {
@@ -20,6 +20,7 @@ static const char *const mode_help[MODES_COUNT] = {
         "SUB, PUB and UNSUB in one segment, --count times; each event must come back",
         "open --subscribers connections with one subscription each and hold them",
         "SIGTERM to --server-pid under load at --rate: every confirmed event must reach every reader",
+        "subscriptions and readers come and go; every delivery is accounted for",
 };
 
 void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX])
@@ -56,9 +57,11 @@ static const struct row rows[] = {
         {"size", KIND_COUNT, AT(payload_bytes), STAMP_BYTES, 1 << 20, "payload bytes  [128]"},
         {"window", KIND_COUNT, AT(window), 1, 1 << 24,
          "events a subscriber may be behind  [1024; from 1000 subscribers on 500, from 10000 on 64]"},
-        {"rate", KIND_COUNT, AT(rate), 1, 100000000, "events a second for latency and drain  [1000]"},
-        {"count", KIND_COUNT, AT(count), 1, 1000000000, "loops  [pingpong 100000, subpub 1000000]"},
-        {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400, "how long to measure  [3]"},
+        {"rate", KIND_COUNT, AT(rate), 1, 100000000,
+         "events a second for latency, drain, churn  [1000; churn at most 50000]"},
+        {"count", KIND_COUNT, AT(count), 1, 1000000000,
+         "loops; churn: deliveries  [pingpong 100000, subpub 1000000, churn 10000000]"},
+        {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400, "how long to measure; churn: at most  [3; churn 300]"},
         {"warmup", KIND_SECONDS, AT(warmup_ns), 0, 3600, "load before that  [1]"},
         {"settle", KIND_MS, AT(settle_ns), 0, 60000, "ms of rest between subscribing and loading  [300]"},
         {"cpu", KIND_SIGNED, AT(cpu), 0, 1023, "core the generator stays on  [any]"},
@@ -73,6 +76,11 @@ static const struct row rows[] = {
         {"accounts", KIND_TEXT, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
         {"wrong-logins", KIND_COUNT, AT(login_rate), 0, 100000, "so many a second beside the load (fan, latency)  [0]"},
         {"wrong-hosts", KIND_COUNT, AT(login_hosts), 0, 60000, "loopback addresses they come from; 0: our own  [0]"},
+        {"churn", KIND_COUNT, AT(churn_rate), 0, 1000000, "SUBs, UNSUBs and readers leaving, a second  [500]"},
+        {"abrupt", KIND_COUNT, AT(abrupt_per_mille), 0, 900, "of 1000 of these, connections that break off  [0]"},
+        {"seed", KIND_COUNT, AT(seed), 0, 1LL << 53, "of what happens to whom in churn  [1]"},
+        {"hold", KIND_BOOL, AT(hold), 0, 0,
+         "churn: say \"settled\" at the end and stand still until standard input ends"},
         {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
         {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
 };
@@ -215,11 +223,13 @@ static int recipe_check(struct recipe *recipe, char *error)
                 recipe->window = recipe->mode == MODE_WILDCARD ? 1024 : window_default(recipe->subscribers);
         if (recipe->verify && recipe->payload_bytes < STAMP_BYTES + CHECK_BYTES)
                 return refuse(error, "--verify needs a --size of 24 at least");
-        if (recipe->subscribers % recipe->subjects != 0)
+        if (recipe->subscribers % recipe->subjects != 0 && recipe->mode != MODE_CHURN)
                 return refuse(error,
                               "--subscribers must be a multiple of --subjects, so that each event reaches as many");
         if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
+        if (recipe->mode == MODE_CHURN && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "churn needs nats://");
         if (recipe->mode == MODE_DRAIN && (recipe->server_pid == 0 || recipe->subjects != 1))
                 return refuse(error, "drain needs --server-pid, and one subject");
         if (recipe->mode == MODE_DRAIN && recipe->target.protocol != PROTOCOL_NATS)
@@ -228,8 +238,9 @@ static int recipe_check(struct recipe *recipe, char *error)
                 return refuse(error, "--wrong-logins is for nats://");
         if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)
                 return refuse(error, "--stall-count must leave at least one subscriber that reads");
-        if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_LATENCY)
-                return refuse(error, "--stall-count is for fan and latency");
+        if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_LATENCY &&
+            recipe->mode != MODE_CHURN)
+                return refuse(error, "--stall-count is for fan, latency and churn");
         return 0;
 }
 
@@ -249,6 +260,8 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 .cpu = -1,
                 .password = getenv(PASSWORD_ENVIRONMENT) != NULL ? getenv(PASSWORD_ENVIRONMENT) : "",
                 .stall_ms = 1000,
+                .churn_rate = 500,
+                .seed = 1,
                 .read_bytes = 256 * 1024,
         };
         if (argc < 2)
@@ -261,6 +274,14 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 return failure;
         recipe->spin = recipe->mode == MODE_LATENCY || recipe->mode == MODE_PINGPONG;
         recipe->count = recipe->mode == MODE_SUBPUB ? 1000000 : 100000;
+        if (recipe->mode == MODE_CHURN) {
+                recipe->subjects = 16;
+                recipe->subscribers = 64;
+                recipe->publishers = 2;
+                recipe->rate = 50000;
+                recipe->count = 10000000;
+                recipe->run_ns = 300 * NS_PER_S;
+        }
         if (recipe->mode == MODE_WILDCARD) {
                 recipe->subjects = 100;
                 recipe->subscribers = 1000;

@@ -15,10 +15,11 @@ enum mode {
         MODE_PINGPONG,
         MODE_SUBPUB,
         MODE_IDLE,
-        MODE_DRAIN
+        MODE_DRAIN,
+        MODE_CHURN
 };
 
-#define MODES_COUNT 9
+#define MODES_COUNT 10
 #define PUBLISHERS_MAX 1024
 #define SUBJECTS_MAX 10000
 #define WINDOW_AUTO 0
@@ -53,6 +54,10 @@ struct recipe {
         char *accounts;             /* where to write what each connection has seen; NULL: nowhere */
         uint64_t login_rate;        /* wrong logins a second beside the load; 0: none */
         uint64_t login_hosts;       /* from so many loopback addresses in turn; 0: from our own */
+        uint64_t churn_rate;        /* SUBs, UNSUBs and readers leaving, a second */
+        uint64_t abrupt_per_mille;  /* of these, connections that break off */
+        uint64_t seed;
+        bool hold; /* stand still at the end until standard input says something */
         uint64_t read_bytes;
         bool json;
 };

@@ -134,8 +134,11 @@ static ssize_t nats_take(struct span input, struct unit *unit)
                 struct span size = SPAN_NONE;
                 int words = 0;
                 for (struct span word = word_take(&rest); word.size != 0; word = word_take(&rest)) {
-                        if (words++ == 0)
+                        if (words == 0)
                                 unit->subject = word;
+                        else if (words == 1)
+                                unit->sid = word;
+                        words++;
                         size = word;
                 }
                 if (words < 3 || words > 4)

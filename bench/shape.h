@@ -104,6 +104,7 @@ enum unit_kind {
 struct unit {
         enum unit_kind kind;
         struct span subject;
+        struct span sid; /* NATS */
         struct span body;
 };
 
