@@ -18,25 +18,40 @@ void cohort_fini(struct cohort *cohort)
         assert(!list_is_linked(&cohort->dirty_link));
 }
 
+/* A member that has to give way for an event misses that event as well. */
+static void cohort_miss(struct lanes *lanes, struct cohort *cohort, struct lane *lane)
+{
+        cohort->matched++;
+        cohort->dropped++;
+        lane_refuse(lanes, lane, LOSS_MEMORY_SHED);
+}
+
 /* The pool is dry: others give way first, then the members themselves. */
 static uint8_t *cohort_reserve_by_force(struct lanes *lanes, struct cohort *cohort, size_t bytes)
 {
-        uint32_t members_count = cohort->members_count;
-        uint8_t *room = NULL;
-        while (room == NULL && cohort->members_count > 0 && lanes_shed(lanes))
+        while (cohort->members_count > 0) {
+                uint32_t members_before = cohort->members_count;
+                struct lane *lane = lanes_shed(lanes);
+                if (lane == NULL)
+                        break;
+                if (cohort->members_count < members_before)
+                        cohort_miss(lanes, cohort, lane);
+                uint8_t *room = NULL;
                 if (cohort->members_count > 0)
                         room = stream_reserve(&cohort->stream, &lanes->memory, bytes);
-        if (room != NULL) {
-                lanes->operations_dropped +=
-                        members_count - cohort->members_count; /* those that had to give way miss it */
-                return room;
+                if (room != NULL)
+                        return room;
         }
-        lanes->operations_dropped += members_count;
         if (cohort->members_count == 0)
                 return NULL;
         cohort_settle(lanes, cohort);
         list_splice_back(&cohort->behind, &cohort->idle);
-        list_for_each(&cohort->behind, link) lane_cut(lanes, list_entry(link, struct lane, link), LANE_CUT_MEMORY);
+        list_for_each(&cohort->behind, link)
+        {
+                struct lane *lane = list_entry(link, struct lane, link);
+                cohort_miss(lanes, cohort, lane);
+                lane_cut(lanes, lane, LOSS_MEMORY_SHED);
+        }
         return NULL;
 }
 
@@ -53,7 +68,9 @@ void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct even
                 if (room == NULL)
                         return;
         }
-        struct place place = stream_commit(&cohort->stream, codec->write(room, event, sid));
+        struct place place = stream_commit(&cohort->stream, codec->write(room, event, sid), STREAM_EVENT);
+        cohort->matched += cohort->members_count;
+        lanes->account.matched += cohort->members_count;
         if (!list_is_linked(&cohort->dirty_link))
                 list_push_back(&lanes->dirty, &cohort->dirty_link);
         if (cohort->idle_place.chunk == NULL && !list_is_empty(&cohort->idle)) {
@@ -63,6 +80,17 @@ void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct even
         /* Who has fallen too far behind pins old chunks: looked for when there is one more, and only then. */
         if (unlikely(cohort->stream.tail != tail_before && stream_held_bytes(&cohort->stream) > lanes->lag_bytes_max))
                 lanes_cut_laggards(lanes);
+}
+
+void cohort_refuse(struct lanes *lanes, struct cohort *cohort, enum loss loss)
+{
+        /* Members derive theirs from one number: what else were refused would need numbers of its own. */
+        assert(loss == LOSS_NO_PERMISSION);
+        cohort->refused++;
+        cohort->matched += cohort->members_count;
+        cohort->dropped += cohort->members_count;
+        lanes->account.matched += cohort->members_count;
+        lanes->account.dropped[loss] += cohort->members_count;
 }
 
 void cohort_settle(struct lanes *lanes, struct cohort *cohort)

@@ -7,6 +7,8 @@
  * own: one pin stands for all of them, and one gather of pieces serves all their sends behind   pin a place of their
  * own: being sent to, or blocked, or something private goes first
  *
+ * Its account counts an event once for each member: matched = released + dropped + lane_pending_of() of every lane.
+ *
  * Belongs to one reactor. Lives until it has neither members nor closed spans (lanes->cohort_ended). */
 #ifndef SPATE_ENGINE_COHORT_H
 #define SPATE_ENGINE_COHORT_H
@@ -21,6 +23,8 @@ struct cohort {
         struct place idle_place;  /* while dirty and idle is not empty: where the idle members go on; pinned once */
         uint32_t members_count;
         uint32_t spans_count; /* closed spans of lanes in this stream */
+        uint64_t matched, released, dropped;
+        uint64_t refused; /* events that every member was refused; in matched and dropped already */
         enum wire_format format;
 };
 
@@ -32,6 +36,9 @@ void cohort_fini(struct cohort *cohort);
  * cohort has members. Cannot fail: when memory is short the lanes that pin the oldest are cut, in the end this cohort's
  * own members, and each is counted. */
 void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct event *event, struct span sid);
+
+/* An event that no member may have, for `loss` (today only NO_PERMISSION): matched and dropped at once. */
+void cohort_refuse(struct lanes *lanes, struct cohort *cohort, enum loss loss);
 
 /* Gives each idle member its own place, so that one of them can leave the others' company. Costs a step per idle
  * member, once between two flushes. */

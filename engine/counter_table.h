@@ -3,6 +3,7 @@
 #ifndef SPATE_ENGINE_COUNTER_TABLE_H
 #define SPATE_ENGINE_COUNTER_TABLE_H
 
+#include "engine/account.h"
 #include "engine/base/counters.h"
 
 /* clang-format off */
@@ -13,7 +14,18 @@
         ROW(EVENTS_UNMATCHED, "events_unmatched", "", "Events that nobody had subscribed to", COUNTER_TOTAL)                                                 \
         ROW(EVENTS_REFUSED, "events_refused", "", "Events refused for their subject: reserved, too long or too deep", COUNTER_TOTAL)                         \
         ROW(DELIVERIES_MATCHED, "deliveries_matched", "", "Deliveries owed: one for each event and matching subscriber", COUNTER_TOTAL)                      \
-        ROW(DELIVERIES_DROPPED, "deliveries_dropped", "", "Operations that were appended for a subscriber and not sent to it: it was cut off or left", COUNTER_TOTAL) \
+        ROW(DELIVERIES_RELEASED, "deliveries_released", "", "Deliveries that the network took", COUNTER_TOTAL)                                               \
+        ROW(DROPPED_SLOW_CONSUMER, "deliveries_dropped", "reason=\"slow_consumer\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)               \
+        ROW(DROPPED_LAG_SKIP, "deliveries_dropped", "reason=\"lag_skip\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                         \
+        ROW(DROPPED_CONFLATED, "deliveries_dropped", "reason=\"conflated\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                       \
+        ROW(DROPPED_OVER_LIMIT, "deliveries_dropped", "reason=\"over_limit\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                     \
+        ROW(DROPPED_NO_PERMISSION, "deliveries_dropped", "reason=\"no_permission\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)               \
+        ROW(DROPPED_INVALID, "deliveries_dropped", "reason=\"invalid\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                           \
+        ROW(DROPPED_DRAINING, "deliveries_dropped", "reason=\"draining\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                         \
+        ROW(DROPPED_UPGRADE, "deliveries_dropped", "reason=\"upgrade\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                           \
+        ROW(DROPPED_TRANSPORT_ERROR, "deliveries_dropped", "reason=\"transport_error\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)           \
+        ROW(DROPPED_MEMORY_SHED, "deliveries_dropped", "reason=\"memory_shed\"", "Deliveries owed and not made, by reason", COUNTER_TOTAL)                   \
+        ROW(DELIVERIES_PENDING, "deliveries_pending", "", "Deliveries owed and still on their way: matched less released less dropped", COUNTER_GAUGE)       \
         ROW(NO_RESPONDERS, "no_responders", "", "Requests answered with 503 because nobody listens", COUNTER_TOTAL)                                          \
         ROW(COHORT_APPENDS, "cohort_appends", "", "Events encoded into a cohort's stream", COUNTER_TOTAL)                                                    \
         ROW(PRIVATE_APPENDS, "private_appends", "", "Events encoded for one subscriber alone", COUNTER_TOTAL)                                                \
@@ -59,6 +71,13 @@ enum counter_id {
 #undef COUNTER_ID
                 COUNTERS_COUNT
 };
+
+/* The row of deliveries_dropped for `loss`: they stand in the order of LOSS_TABLE. */
+#define COUNT_DROPPED(loss) ((enum counter_id)(COUNT_DROPPED_SLOW_CONSUMER + (loss)))
+#define LOSS_ROW_IN_PLACE(id, name, meaning)                                                                           \
+        static_assert((int)COUNT_DROPPED_##id == (int)COUNT_DROPPED_SLOW_CONSUMER + (int)LOSS_##id, name);
+LOSS_TABLE(LOSS_ROW_IN_PLACE)
+#undef LOSS_ROW_IN_PLACE
 
 extern const struct counter_row counter_rows[COUNTERS_COUNT];
 

@@ -42,10 +42,21 @@ static struct stream *span_stream(struct lane *lane, const struct lane_span *spa
         return span->cohort != NULL ? &span->cohort->stream : &lane->own;
 }
 
+/* Its events before number `event` have been taken. */
+static void lane_span_released(struct lanes *lanes, struct lane *lane, struct lane_span *span, uint64_t event)
+{
+        uint64_t count = event - span->begin_event;
+        span->begin_event = event;
+        lane->account.released += count;
+        lanes->account.released += count;
+        if (span->cohort != NULL)
+                span->cohort->released += count;
+}
+
 /* `place` is pinned already; the pin becomes the span's. false: no span is left in the pool, and `by_force`, which has
  * the lane's spare one, is not given. */
 static bool lane_push_span(struct lanes *lanes, struct lane *lane, struct cohort *cohort, struct place place,
-                           uint64_t bytes, uint64_t end_operation, bool by_force)
+                           uint64_t bytes, uint64_t begin_event, uint64_t end_event, bool by_force)
 {
         struct lane_span *span = pool_take(&lanes->spans);
         if (span == NULL && !by_force)
@@ -55,7 +66,13 @@ static bool lane_push_span(struct lanes *lanes, struct lane *lane, struct cohort
                 lane->spare_used = true;
                 span = &lane->spare;
         }
-        *span = (struct lane_span){.cohort = cohort, .place = place, .bytes = bytes, .end_operation = end_operation};
+        *span = (struct lane_span){
+                .cohort = cohort,
+                .place = place,
+                .bytes = bytes,
+                .begin_event = begin_event,
+                .end_event = end_event,
+        };
         if (lane->last != NULL)
                 lane->last->next = span;
         else
@@ -92,6 +109,17 @@ static void lane_drop_span(struct lanes *lanes, struct lane *lane, struct lane_s
 
 /* ---- the open span ---- */
 
+/* Its events before number `event` have been taken. */
+static void lane_open_released(struct lanes *lanes, struct lane *lane, uint64_t event)
+{
+        uint64_t count = event - lane->begin_event;
+        lane->begin_event = event;
+        lane->account.matched += count;
+        lane->account.released += count;
+        lane->cohort->released += count;
+        lanes->account.released += count;
+}
+
 static void lane_become_idle(struct lane *lane)
 {
         list_remove(&lane->link);
@@ -110,8 +138,11 @@ static bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by
         if (lane->idle)
                 return true;
         uint64_t bytes = cohort->stream.head_byte - place_byte(lane->place);
-        if (!lane_push_span(lanes, lane, cohort, lane->place, bytes, cohort->stream.head_operation, by_force))
+        if (!lane_push_span(lanes, lane, cohort, lane->place, bytes, lane->begin_event, cohort->stream.head_event,
+                            by_force))
                 return false;
+        lane->account.matched += cohort->stream.head_event - lane->begin_event;
+        lane->begin_event = cohort->stream.head_event;
         lane_become_idle(lane);
         return true;
 }
@@ -119,10 +150,12 @@ static bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by
 void lane_join(struct lanes *lanes, struct lane *lane, struct cohort *cohort)
 {
         assert(lane->cohort == NULL);
-        assert(lane->cut == LANE_NOT_CUT);
+        assert(!lane->is_cut);
         cohort_settle(lanes, cohort); /* the others go on from an older place than the head */
         lane->cohort = cohort;
         lane->idle = true;
+        lane->begin_event = cohort->stream.head_event;
+        lane->refused_before = cohort->refused;
         list_push_back(&cohort->idle, &lane->link);
         cohort->members_count++;
         if (cohort->members_count > 3)
@@ -133,6 +166,10 @@ void lane_join(struct lanes *lanes, struct lane *lane, struct cohort *cohort)
 static void lane_part(struct lanes *lanes, struct lane *lane)
 {
         struct cohort *cohort = lane->cohort;
+        uint64_t refused = cohort->refused - lane->refused_before;
+        assert(lane->begin_event == cohort->stream.head_event);
+        lane->account.matched += refused;
+        lane->account.dropped[LOSS_NO_PERMISSION] += refused; /* the cohort and `lanes` have counted theirs */
         list_remove(&lane->link);
         lane->cohort = NULL;
         lane->idle = false;
@@ -150,60 +187,77 @@ void lane_leave(struct lanes *lanes, struct lane *lane)
         if (lane_close_open_span(lanes, lane, false))
                 lane_part(lanes, lane);
         else
-                lane_cut(lanes, lane, LANE_CUT_MEMORY);
+                lane_cut(lanes, lane, LOSS_MEMORY_SHED);
 }
 
 /* ---- private operations ---- */
 
-uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes)
+static void lane_drop(struct lanes *lanes, struct lane *lane, enum loss loss, uint64_t count)
 {
-        uint8_t *room = NULL;
+        lane->account.dropped[loss] += count;
+        lanes->account.dropped[loss] += count;
+}
+
+void lane_refuse(struct lanes *lanes, struct lane *lane, enum loss loss)
+{
+        lane->account.matched++;
+        lanes->account.matched++;
+        lane_drop(lanes, lane, loss, 1);
+}
+
+uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t flags)
+{
         assert(bytes >= 1);
         assert(bytes <= STREAM_OPERATION_BYTES_MAX);
-        if (lane->cut == LANE_NOT_CUT && !lane->ended) {
+        if (lane->is_cut || lane->ended)
+                return NULL;
+        uint8_t *room = stream_reserve(&lane->own, &lanes->memory, bytes);
+        while (unlikely(room == NULL) && lanes_shed(lanes) != NULL && !lane->is_cut)
                 room = stream_reserve(&lane->own, &lanes->memory, bytes);
-                while (unlikely(room == NULL) && lanes_shed(lanes) && lane->cut == LANE_NOT_CUT)
-                        room = stream_reserve(&lane->own, &lanes->memory, bytes);
-                if (room == NULL)
-                        lane_cut(lanes, lane, LANE_CUT_MEMORY);
+        if (unlikely(room == NULL)) {
+                lane_cut(lanes, lane, LOSS_MEMORY_SHED);
+                if ((flags & STREAM_REPLY) == 0)
+                        lane_refuse(lanes, lane, LOSS_MEMORY_SHED);
         }
-        if (room == NULL)
-                lanes->operations_dropped++;
         return room;
 }
 
-void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes)
+void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t flags)
 {
-        struct place place = stream_commit(&lane->own, bytes);
+        struct place place = stream_commit(&lane->own, bytes, flags);
         struct lane_span *last = lane->last;
+        uint64_t events_count = (flags & STREAM_REPLY) == 0;
+        uint64_t head_event = lane->own.head_event;
+        lane->account.matched += events_count;
+        lanes->account.matched += events_count;
         /* The open span is empty while the lane is idle and its cohort has appended nothing since the flush. */
         bool is_behind_last = lane->cohort == NULL || (lane->idle && lane->cohort->idle_place.chunk == NULL);
         if (last != NULL && last->cohort == NULL && is_behind_last) {
                 last->bytes += bytes;
-                last->end_operation++;
+                last->end_event = head_event;
         } else {
                 stream_pin(place, 1);
                 if (!lane_close_open_span(lanes, lane, false) ||
-                    !lane_push_span(lanes, lane, NULL, place, bytes, lane->own.head_operation, false)) {
+                    !lane_push_span(lanes, lane, NULL, place, bytes, head_event - events_count, head_event, false)) {
                         stream_unpin(&lane->own, &lanes->memory, place.chunk);
-                        lanes->operations_dropped++;
-                        lane_cut(lanes, lane, LANE_CUT_MEMORY);
+                        lane_drop(lanes, lane, LOSS_MEMORY_SHED, events_count);
+                        lane_cut(lanes, lane, LOSS_MEMORY_SHED);
                         return;
                 }
         }
         lane_mark_ready(lanes, lane);
         /* Whom the network was not even offered this has not fallen behind. */
         if (unlikely(stream_held_bytes(&lane->own) > lanes->lag_bytes_max) && list_is_linked(&lane->waiting_link))
-                lane_cut(lanes, lane, LANE_CUT_SLOW);
+                lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
 }
 
 void lane_append(struct lanes *lanes, struct lane *lane, struct span operation)
 {
-        uint8_t *room = lane_reserve(lanes, lane, operation.size);
+        uint8_t *room = lane_reserve(lanes, lane, operation.size, STREAM_REPLY);
         if (room == NULL)
                 return;
         span_copy(room, operation);
-        lane_commit(lanes, lane, operation.size);
+        lane_commit(lanes, lane, operation.size, STREAM_REPLY);
 }
 
 /* ---- sending ---- */
@@ -302,7 +356,9 @@ void lanes_flush(struct lanes *lanes)
         assert(list_is_empty(&lanes->ready));
 }
 
-/* The network took the lane's lowest `bytes`: moves on over closed spans and into the open one. */
+/* The network took the lane's lowest `bytes`: moves on over closed spans and into the open one. Where the place comes
+ * to lie inside a chunk, the chunk's first event is as far as the account follows: to look for the event itself would
+ * cost every send of a lagging lane a search. */
 static void lane_advance(struct lanes *lanes, struct lane *lane, uint64_t bytes)
 {
         while (bytes > 0 && lane->first != NULL) {
@@ -311,16 +367,25 @@ static void lane_advance(struct lanes *lanes, struct lane *lane, uint64_t bytes)
                 if (bytes < span->bytes) {
                         stream_advance(stream, &lanes->memory, &span->place, bytes);
                         span->bytes -= bytes;
+                        if (span->place.chunk->first_event > span->begin_event)
+                                lane_span_released(lanes, lane, span, span->place.chunk->first_event);
                         return;
                 }
                 bytes -= span->bytes;
+                lane_span_released(lanes, lane, span, span->end_event);
                 stream_unpin(stream, &lanes->memory, span->place.chunk);
                 if (span->next == NULL)
                         lane->last = NULL;
                 lane_drop_span(lanes, lane, &lane->first);
         }
-        if (bytes > 0 && !stream_advance(&lane->cohort->stream, &lanes->memory, &lane->place, bytes))
+        if (bytes == 0)
+                return;
+        if (!stream_advance(&lane->cohort->stream, &lanes->memory, &lane->place, bytes)) {
+                lane_open_released(lanes, lane, lane->cohort->stream.head_event);
                 lane_become_idle(lane);
+        } else if (lane->place.chunk->first_event > lane->begin_event) {
+                lane_open_released(lanes, lane, lane->place.chunk->first_event);
+        }
 }
 
 void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t sent, uint32_t sends, uint64_t now_ns)
@@ -365,6 +430,45 @@ uint64_t lane_pending_bytes(const struct lane *lane)
         return bytes;
 }
 
+/* The number of the first event of the open span that is still to be released. */
+static uint64_t lane_open_event(const struct lane *lane)
+{
+        const struct cohort *cohort = lane->cohort;
+        if (!lane->idle)
+                return place_event(lane->place);
+        return cohort->idle_place.chunk != NULL ? place_event(cohort->idle_place) : cohort->stream.head_event;
+}
+
+void lane_account(const struct lane *lane, struct account *account, uint64_t *pending)
+{
+        *account = lane->account;
+        *pending = 0;
+        for (const struct lane_span *span = lane->first; span != NULL; span = span->next) {
+                uint64_t event = place_event(span->place);
+                account->released += event - span->begin_event;
+                *pending += span->end_event - event;
+        }
+        if (lane->cohort == NULL)
+                return;
+        uint64_t event = lane_open_event(lane);
+        uint64_t refused = lane->cohort->refused - lane->refused_before;
+        account->matched += lane->cohort->stream.head_event - lane->begin_event + refused;
+        account->released += event - lane->begin_event;
+        account->dropped[LOSS_NO_PERMISSION] += refused;
+        *pending += lane->cohort->stream.head_event - event;
+}
+
+uint64_t lane_pending_of(const struct lane *lane, const struct cohort *cohort)
+{
+        uint64_t pending = 0;
+        for (const struct lane_span *span = lane->first; span != NULL; span = span->next)
+                if (span->cohort == cohort)
+                        pending += span->end_event - span->begin_event;
+        if (lane->cohort == cohort)
+                pending += cohort->stream.head_event - lane->begin_event;
+        return pending;
+}
+
 /* ---- the end ---- */
 
 /* The place `bytes` behind `place`, in which something lies. */
@@ -379,13 +483,15 @@ static struct place place_behind(struct place place, uint64_t bytes)
         return place;
 }
 
-/* The place of the first byte that is not lent; false: everything is. */
-static bool lane_place_not_lent(const struct lane *lane, struct place *place)
+/* The place of the first byte that is not lent, and whose stream it is in (NULL: the lane's own); false: everything is
+ * lent. */
+static bool lane_place_not_lent(const struct lane *lane, struct place *place, struct cohort **cohort)
 {
         uint64_t skip = lane->lent_bytes;
         for (const struct lane_span *span = lane->first; span != NULL; span = span->next) {
                 if (skip < span->bytes) {
                         *place = place_behind(span->place, skip);
+                        *cohort = span->cohort;
                         return true;
                 }
                 skip -= span->bytes;
@@ -394,11 +500,12 @@ static bool lane_place_not_lent(const struct lane *lane, struct place *place)
             place_byte(lane->place) + skip >= lane->cohort->stream.head_byte)
                 return false;
         *place = place_behind(lane->place, skip);
+        *cohort = lane->cohort;
         return true;
 }
 
 /* Keeps the lowest `keep_bytes` as closed spans, drops and counts the rest, leaves the cohort. */
-static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_bytes)
+static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_bytes, enum loss loss)
 {
         if (lane->cohort != NULL) {
                 lane_close_open_span(lanes, lane, true);
@@ -409,9 +516,12 @@ static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_
         for (struct lane_span *span = lane->first; span != NULL; span = *link) {
                 if (keep_bytes < span->bytes) {
                         /* An operation that is kept in part is dropped: it will never be whole. */
-                        uint64_t operation = place_operation(place_behind(span->place, keep_bytes));
-                        lanes->operations_dropped += span->end_operation - operation;
-                        span->end_operation = operation;
+                        uint64_t event = place_event(place_behind(span->place, keep_bytes));
+                        uint64_t count = span->end_event - event;
+                        lane_drop(lanes, lane, loss, count);
+                        if (span->cohort != NULL)
+                                span->cohort->dropped += count;
+                        span->end_event = event;
                         span->bytes = keep_bytes;
                 }
                 keep_bytes -= span->bytes;
@@ -420,6 +530,7 @@ static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_
                         link = &span->next;
                         continue;
                 }
+                lane_span_released(lanes, lane, span, span->end_event);
                 stream_unpin(span_stream(lane, span), &lanes->memory, span->place.chunk);
                 lane_drop_span(lanes, lane, link);
         }
@@ -432,26 +543,35 @@ static bool lane_copy(struct lanes *lanes, struct lane *lane, struct place place
         if (room == NULL)
                 return false;
         memcpy(room, place.chunk->data + place.offset, bytes);
-        *copy = stream_commit(&lane->own, bytes);
+        *copy = stream_commit(&lane->own, bytes, place_flags(place));
         stream_pin(*copy, 1);
         return true;
 }
 
-void lane_cut(struct lanes *lanes, struct lane *lane, enum lane_cut reason)
+void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         struct place place, copy;
-        if (lane->cut != LANE_NOT_CUT)
+        struct cohort *cohort = NULL;
+        if (lane->is_cut)
                 return;
-        assert(reason != LANE_NOT_CUT);
-        size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place) ? place_rest_bytes(place) : 0;
+        size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place, &cohort) ? place_rest_bytes(place) : 0;
         bool is_copied = lane->lent_bytes == 0 && rest_bytes > 0 && lane_copy(lanes, lane, place, rest_bytes, &copy);
-        lane->cut = (uint8_t)reason;
-        if (reason == LANE_CUT_MEMORY)
+        lane->is_cut = true;
+        lane->loss = (uint8_t)loss;
+        if (loss == LOSS_MEMORY_SHED)
                 lanes->shed_count++;
-        lane_truncate(lanes, lane, is_copied ? 0 : lane->lent_bytes + rest_bytes);
+        lane_truncate(lanes, lane, is_copied ? 0 : lane->lent_bytes + rest_bytes, loss);
         if (is_copied) {
-                lane_push_span(lanes, lane, NULL, copy, rest_bytes, lane->own.head_operation, true);
-                lanes->operations_dropped--; /* counted by the truncation, finished after all */
+                /* Counted by the truncation, finished after all, and no longer as a part of the cohort. */
+                uint64_t events_count = (place_flags(copy) & STREAM_REPLY) == 0;
+                uint64_t head_event = lane->own.head_event;
+                lane_push_span(lanes, lane, NULL, copy, rest_bytes, head_event - events_count, head_event, true);
+                lane->account.dropped[loss] -= events_count;
+                lanes->account.dropped[loss] -= events_count;
+                if (cohort != NULL) {
+                        cohort->matched -= events_count;
+                        cohort->dropped -= events_count;
+                }
         }
         list_remove(&lane->ready_link);
         list_push_back(&lanes->cut, &lane->ready_link);
@@ -468,17 +588,17 @@ struct lane *lanes_take_cut(struct lanes *lanes)
         return lane;
 }
 
-bool lanes_shed(struct lanes *lanes)
+struct lane *lanes_shed(struct lanes *lanes)
 {
         list_for_each(&lanes->waiting, link)
         {
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
-                if (lane->cut == LANE_NOT_CUT && lane_pending_bytes(lane) > lane->lent_bytes) {
-                        lane_cut(lanes, lane, LANE_CUT_MEMORY);
-                        return true;
+                if (!lane->is_cut && lane_pending_bytes(lane) > lane->lent_bytes) {
+                        lane_cut(lanes, lane, LOSS_MEMORY_SHED);
+                        return lane;
                 }
         }
-        return false;
+        return NULL;
 }
 
 void lanes_cut_laggards(struct lanes *lanes)
@@ -487,7 +607,7 @@ void lanes_cut_laggards(struct lanes *lanes)
         {
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
                 if (lane_pending_bytes(lane) > lanes->lag_bytes_max)
-                        lane_cut(lanes, lane, LANE_CUT_SLOW);
+                        lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
         }
 }
 
@@ -496,19 +616,20 @@ uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
         list_for_each(&lanes->waiting, link)
         {
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
-                if (lane->cut != LANE_NOT_CUT)
+                if (lane->is_cut)
                         continue; /* its peer gives it a second of its own */
                 if (lane->waiting_ns + lanes->stall_ns_max > now_ns)
                         return lane->waiting_ns + lanes->stall_ns_max;
-                lane_cut(lanes, lane, LANE_CUT_SLOW);
+                lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
         }
         return UINT64_MAX;
 }
 
-void lane_fini(struct lanes *lanes, struct lane *lane)
+void lane_fini(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         assert(lane->lent_bytes == 0);
-        lane_truncate(lanes, lane, 0);
+        lane_truncate(lanes, lane, 0, lane->is_cut ? (enum loss)lane->loss : loss);
+        account_add(&lanes->closed, &lane->account);
         list_remove(&lane->waiting_link);
         list_remove(&lane->ready_link);
         assert(lane->first == NULL);

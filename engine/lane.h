@@ -8,10 +8,14 @@
  * The open span has no end. What leaves is exactly: closed spans in order, then the open one. So a PONG passes between
  * two events, and never inside one.
  *
+ * A lane's account costs nothing per event of a cohort: matched and released are differences of event numbers, added up
+ * when the lane comes to rest, enters another chunk or changes its spans. lane_account() tells them at any byte.
+ *
  * `lanes` is what all lanes of one reactor share. Everything here belongs to that reactor. */
 #ifndef SPATE_ENGINE_LANE_H
 #define SPATE_ENGINE_LANE_H
 
+#include "engine/account.h"
 #include "engine/base/pool.h"
 #include "engine/stream.h"
 #include "io/io.h"
@@ -21,53 +25,57 @@ struct cohort;
 /* Beyond this many closed spans a lane is better off outside of any cohort until it has drained. */
 #define LANE_SPANS_CROWDED 16
 
-enum lane_cut {
-        LANE_NOT_CUT,
-        LANE_CUT_SLOW,   /* fell further behind than lag_bytes_max, or took nothing for stall_ns_max */
-        LANE_CUT_MEMORY, /* pinned the memory that others needed */
-};
-
 struct lane_span {
         struct lane_span *next;
-        struct cohort *cohort;  /* whose stream it is a part of; NULL: the lane's own */
-        struct place place;     /* pinned */
-        uint64_t bytes;         /* from place to the span's end */
-        uint64_t end_operation; /* number of the operation behind the span's last */
+        struct cohort *cohort; /* whose stream it is a part of; NULL: the lane's own */
+        struct place place;    /* pinned */
+        uint64_t bytes;        /* from place to the span's end */
+        uint64_t begin_event;  /* number of its first event that is not in account.released yet */
+        uint64_t end_event;    /* number of the event behind the span's last whole one */
 };
 
 struct lane {
         struct list link;         /* in its cohort's idle or behind list */
         struct list ready_link;   /* in lanes->ready: has something to send and may; or in lanes->cut */
         struct list waiting_link; /* in lanes->waiting: the network has some of it, or takes nothing */
-        struct lane_span *first, *last;
+        struct lane_span *first;
+        io_id id;
+        /* What a send of the cohort's touches stands together. */
         struct cohort *cohort; /* the open span's; NULL: none */
         struct place place;    /* start of the open span while the lane is in the behind list */
-        io_id id;
-        size_t lent_bytes;   /* handed to io_send and not released yet */
-        uint64_t waiting_ns; /* in lanes->waiting: when the network last took something */
-        struct stream own;
-        struct lane_span spare; /* for a cut, which must not fail when the pool of spans is empty */
+        uint64_t begin_event;  /* number of the open span's first event that is not in `account` yet */
+        size_t lent_bytes;     /* handed to io_send and not released yet */
         uint16_t spans_count;
         uint8_t sends_count; /* io_send calls not released yet */
-        uint8_t cut;         /* enum lane_cut */
         bool idle;           /* in the idle list: nothing of the open span is needed before the cohort's idle place */
+        bool blocked;        /* the network takes nothing until its IO_WRITABLE */
+        bool ended;          /* takes no more sends: shut down or closed */
+        bool is_cut;
+        uint8_t loss;            /* enum loss: why it was cut */
+        struct account account;  /* without what begin_event says; lane_account() has the whole */
+        uint64_t refused_before; /* cohort->refused when it joined */
+        uint64_t waiting_ns;     /* in lanes->waiting: when the network last took something */
+        struct lane_span *last;
+        struct stream own;
+        struct lane_span spare; /* for a cut, which must not fail when the pool of spans is empty */
         bool spare_used;
-        bool blocked; /* the network takes nothing until its IO_WRITABLE */
-        bool ended;   /* takes no more sends: shut down or closed */
 };
 
 struct lanes {
         struct io *io;
         struct buddy memory; /* every chunk of this reactor */
         struct pool spans;
-        struct list dirty;           /* cohorts with bytes that nobody was handed yet */
-        struct list ready;           /* lanes */
-        struct list cut;             /* lanes cut off and not yet taken up by their peers */
-        struct list waiting;         /* lanes, the longest waiting first */
-        uint64_t lag_bytes_max;      /* how far behind a lane may fall */
-        uint64_t stall_ns_max;       /* how long the network may take nothing at all from a lane */
-        uint64_t operations_dropped; /* of lanes cut, shed or closed; sums up since start */
-        uint64_t shed_count;         /* lanes cut for memory */
+        struct list dirty;      /* cohorts with bytes that nobody was handed yet */
+        struct list ready;      /* lanes */
+        struct list cut;        /* lanes cut off and not yet taken up by their peers */
+        struct list waiting;    /* lanes, the longest waiting first */
+        uint64_t lag_bytes_max; /* how far behind a lane may fall */
+        uint64_t stall_ns_max;  /* how long the network may take nothing at all from a lane */
+        /* Of all lanes since start. Matched and dropped are exact; a lane that lags has its released events counted
+         * here chunk by chunk, so `released` may be as many short as lie in the chunks where such lanes stand. */
+        struct account account;
+        struct account closed; /* of the lanes that are gone, exact */
+        uint64_t shed_count;   /* lanes cut for memory */
         /* Told when a cohort has neither members nor spans left, perhaps more than once, perhaps while it is still in
          * `dirty` or being appended to: it may be freed between two events, when it is in `dirty` no more. */
         void (*cohort_ended)(void *context, struct cohort *cohort);
@@ -88,15 +96,19 @@ static inline bool lanes_have_work(const struct lanes *lanes)
 }
 
 void lane_init(struct lane *lane, io_id id);
-/* Lets go of everything; nothing may be lent any more. What was not sent counts as dropped. Leaves the cohort. */
-void lane_fini(struct lanes *lanes, struct lane *lane);
+/* Lets go of everything; nothing may be lent any more. What was not sent is dropped: for `loss`, or for that of an
+ * earlier cut. Leaves the cohort. */
+void lane_fini(struct lanes *lanes, struct lane *lane, enum loss loss);
 
-/* Room for one private operation of at most `bytes`. NULL: the lane is cut off, or has just been for want of memory;
- * the operation is dropped and counted. lane_commit() ends it. Nothing else may be called on the lane in between. */
-uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes);
-void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes);
-/* Both in one. */
+/* Room for one private operation of at most `bytes`; `flags` are those of stream_commit(). lane_commit() ends it, with
+ * the same flags. Nothing else may be called on the lane in between. NULL: the lane was cut off or has ended, and is
+ * owed nothing more; or it has just been cut for want of memory, and an event counts as matched and dropped. */
+uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t flags);
+void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t flags);
+/* Both in one, for a reply. */
 void lane_append(struct lanes *lanes, struct lane *lane, struct span operation);
+/* An event that the lane was owed and does not get: matched and dropped at once. */
+void lane_refuse(struct lanes *lanes, struct lane *lane, enum loss loss);
 
 /* From now on the lane gets what is appended to `cohort`; it must be in none. */
 void lane_join(struct lanes *lanes, struct lane *lane, struct cohort *cohort);
@@ -110,10 +122,10 @@ void lane_writable(struct lanes *lanes, struct lane *lane);
 /* Drops all that is not lent, but for the rest of a half-sent operation, which is copied where that can be done, so
  * that it holds no one else's memory; leaves the cohort and takes nothing more. The lane waits in lanes->cut for its
  * peer. Only the first cut of a lane counts. */
-void lane_cut(struct lanes *lanes, struct lane *lane, enum lane_cut reason);
-/* Cuts the lane that has waited longest for the network, and so pins the oldest bytes. false: nobody is left whose cut
- * would free any. */
-bool lanes_shed(struct lanes *lanes);
+void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss);
+/* Cuts the lane that has waited longest for the network, and so pins the oldest bytes, and returns it. NULL: nobody is
+ * left whose cut would free any. */
+struct lane *lanes_shed(struct lanes *lanes);
 /* Cuts the lanes that fell further behind than lag_bytes_max. A step per waiting lane. */
 void lanes_cut_laggards(struct lanes *lanes);
 /* Cuts the lanes from which the network has taken nothing for stall_ns_max. Returns when to come again, UINT64_MAX: no
@@ -125,6 +137,12 @@ struct lane *lanes_take_cut(struct lanes *lanes);
 
 /* Bytes still to be released, lent ones included. */
 uint64_t lane_pending_bytes(const struct lane *lane);
+/* The lane's account as of now, and how many of its events are still to be released. A step per closed span and a
+ * search in each one's first chunk. */
+void lane_account(const struct lane *lane, struct account *account, uint64_t *pending);
+/* How many of the cohort's events this lane may still need, member or not: those that cohort->released does not have
+ * yet. */
+uint64_t lane_pending_of(const struct lane *lane, const struct cohort *cohort);
 static inline bool lane_is_drained(const struct lane *lane)
 {
         return lane->first == NULL && (lane->cohort == NULL || lane->idle);

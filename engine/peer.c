@@ -23,6 +23,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         list_init(&peer->resume_link);
         peer->protocol = protocol;
         peer->listener = listener;
+        peer->loss = LOSS_TRANSPORT_ERROR;
         peer->opened_ns = io_now_ns(reactor->io);
         size_t size = address.size < sizeof peer->address ? address.size : sizeof peer->address - 1;
         memcpy(peer->address, address.bytes, size);
@@ -307,10 +308,34 @@ static void peer_protocol_ended(struct reactor *reactor, struct peer *peer)
         }
 }
 
+/* What a close for `reason` makes of events that are still on their way. */
+static enum loss loss_of_close(enum counter_id reason)
+{
+        switch (reason) {
+        case COUNT_CLOSED_SLOW:
+                return LOSS_SLOW_CONSUMER;
+        case COUNT_CLOSED_MEMORY:
+                return LOSS_MEMORY_SHED;
+        case COUNT_CLOSED_REFUSED:
+                return LOSS_OVER_LIMIT;
+        case COUNT_CLOSED_DRAINING:
+                return LOSS_DRAINING;
+        case COUNT_CLOSED_PROTOCOL:
+                return LOSS_INVALID;
+        case COUNT_CLOSED_UNAUTHORIZED:
+                return LOSS_NO_PERMISSION;
+        default:
+                return LOSS_TRANSPORT_ERROR; /* the other end went, broke or fell silent */
+        }
+}
+
+/* The first reason that a connection ends for is the one that counts. */
 static void peer_count_reason(struct reactor *reactor, struct peer *peer, enum counter_id reason)
 {
-        if (peer->state == PEER_OPEN)
-                reactor_count(reactor, reason, 1);
+        if (peer->state != PEER_OPEN)
+                return;
+        reactor_count(reactor, reason, 1);
+        peer->loss = (uint8_t)loss_of_close(reason);
 }
 
 void peer_close(struct reactor *reactor, struct peer *peer, enum counter_id reason)
@@ -350,7 +375,7 @@ void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id rea
         peer_protocol_ended(reactor, peer);
         lane_leave(&reactor->lanes, &peer->lane);
         /* A lane that was cut has had its time. */
-        uint64_t finish_ns = peer->lane.cut == LANE_NOT_CUT ? reactor->finish_ns : PEER_FINISH_NS;
+        uint64_t finish_ns = peer->lane.is_cut ? PEER_FINISH_NS : reactor->finish_ns;
         timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + finish_ns);
         if (lane_is_drained(&peer->lane))
                 peer_shut(reactor, peer);
@@ -385,7 +410,7 @@ void peer_closed(struct reactor *reactor, struct peer *peer)
         peer->state = PEER_CLOSING;
         timer_cancel(&reactor->wheel, &peer->timer);
         peer_protocol_ended(reactor, peer);
-        lane_fini(&reactor->lanes, &peer->lane);
+        lane_fini(&reactor->lanes, &peer->lane, (enum loss)peer->loss);
         reactor->by_index[io_id_index(peer->lane.id)] = NULL;
         reactor->peers_count--;
         pool_give(&reactor->peers, peer);
@@ -404,12 +429,12 @@ void peers_take_cut(struct reactor *reactor)
         for (struct lane *lane; (lane = lanes_take_cut(&reactor->lanes)) != NULL;) {
                 struct peer *peer = container_of(lane, struct peer, lane);
                 unsigned suppressed;
-                bool is_slow = lane->cut == LANE_CUT_SLOW;
+                enum loss loss = (enum loss)lane->loss;
                 if (log_limit_pass(&reactor->cut_log, io_now_ns(reactor->io), 10, &suppressed))
-                        log_warn("subscriber_cut", "address=%s reason=%s suppressed=%u", peer->address,
-                                 is_slow ? "slow_consumer" : "memory_shed", suppressed);
+                        log_warn("subscriber_cut", "address=%s reason=%s suppressed=%u", peer->address, loss_name(loss),
+                                 suppressed);
                 if (peer->state == PEER_OPEN)
-                        peer_finish(reactor, peer, is_slow ? COUNT_CLOSED_SLOW : COUNT_CLOSED_MEMORY);
+                        peer_finish(reactor, peer, loss == LOSS_MEMORY_SHED ? COUNT_CLOSED_MEMORY : COUNT_CLOSED_SLOW);
                 else if (peer->state == PEER_FINISHING && lane_is_drained(lane))
                         peer_shut(reactor, peer);
         }

@@ -68,6 +68,7 @@ struct peer {
         uint64_t opened_ns;
         uint32_t listener;
         uint8_t state;  /* enum peer_state */
+        uint8_t loss;   /* enum loss: why events that are still pending at the close count as dropped */
         bool has_ended; /* protocol->ended was called */
         bool is_half;   /* the peer has sent its end */
         uint8_t holds;  /* enum peer_hold, or-ed */

@@ -558,7 +558,13 @@ void reactor_sample(struct reactor *reactor)
 {
         const struct io_statistics *statistics = io_statistics(reactor->io);
         struct counters *counters = &reactor->counters;
-        counter_set(counters, COUNT_DELIVERIES_DROPPED, reactor->lanes.operations_dropped);
+        const struct account *account = &reactor->lanes.account;
+        counter_set(counters, COUNT_DELIVERIES_MATCHED, account->matched);
+        counter_set(counters, COUNT_DELIVERIES_RELEASED, account->released);
+        for (int i = 0; i < LOSSES; i++)
+                counter_set(counters, COUNT_DROPPED(i), account->dropped[i]);
+        counter_set(counters, COUNT_DELIVERIES_PENDING,
+                    account->matched - account->released - account_dropped(account));
         counter_set(counters, COUNT_POLLS, statistics->polls);
         counter_set(counters, COUNT_SYSTEM_CALLS, statistics->system_calls);
         counter_set(counters, COUNT_SENDS, statistics->sends);

@@ -126,14 +126,14 @@ bool registry_enter(struct reactor *reactor, struct session *session)
 {
         assert(session->cohort == NULL);
         assert(session->shareable_count >= 1);
-        assert(session->peer.lane.cut == LANE_NOT_CUT);
+        assert(!session->peer.lane.is_cut);
         struct registered_cohort *owner = registry_find(&reactor->registry, session->key_low, session->key_high);
         if (owner == NULL) {
                 owner = registry_new(reactor, session);
                 if (owner == NULL)
                         return false; /* slower, not wrong */
                 registry_wait(owner, session);
-        } else if (owner->waiting != NULL && owner->waiting->peer.lane.cut != LANE_NOT_CUT) {
+        } else if (owner->waiting != NULL && owner->waiting->peer.lane.is_cut) {
                 return false; /* cut in this turn and about to go */
         } else if (owner->waiting != NULL) {
                 struct session *first = owner->waiting;

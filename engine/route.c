@@ -529,7 +529,7 @@ static bool route_deliver_to_group(struct reactor *reactor, const struct session
                                 continue;
                         }
                         struct subscription *member = group->members[index];
-                        if (route_wants(from, member) && member->session->peer.lane.cut == LANE_NOT_CUT &&
+                        if (route_wants(from, member) && !member->session->peer.lane.is_cut &&
                             session_deliver(reactor, member, event))
                                 return true;
                         break;
@@ -869,7 +869,7 @@ size_t route_publish(struct reactor *reactor, struct session *from, const struct
                 uint64_t hash = hashes[unknown_of[i]];
                 memo_learn(&routes->memo[hash % ROUTE_MEMO_ROWS], version, hash, unknown[i], &matched[unknown_of[i]]);
         }
-        reactor_count(reactor, COUNT_DELIVERIES_MATCHED, delivered_sum);
+        routes->deliveries_count += delivered_sum;
         if (!list_is_empty(&routes->expired))
                 routes_collect_expired(reactor);
         sessions_part_crowded(reactor);
@@ -900,7 +900,7 @@ bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
                         }
                 }
         }
-        reactor_count(reactor, COUNT_DELIVERIES_MATCHED, delivered);
+        reactor->routes.deliveries_count += delivered;
         reactor_relieve(reactor);
         if (left_count == 0) {
                 mailbox_consume(reactor->in[sender]);

@@ -119,7 +119,8 @@ struct routes {
         size_t ids_max;          /* MATCH_BATCH_MAX times what one subject can match */
         pattern_id *reply_ids;   /* room for those of one reply subject, while a batch is being delivered */
         uint32_t subscriptions_count;
-        unsigned reactor; /* our number, for the matcher */
+        uint64_t deliveries_count; /* what lanes should have counted as matched: for tests to compare */
+        unsigned reactor;          /* our number, for the matcher */
 };
 
 /* 0 or -ENOMEM. The cores are borrowed. */

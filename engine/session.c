@@ -169,7 +169,7 @@ static void session_tick_quiet(struct reactor *reactor, struct session *session,
                 session->is_private = false;
         }
         /* A lane that was cut in this turn takes nothing more; its session goes at the end of the turn. */
-        bool may_share = session->cohort == NULL && !session->is_private && session->peer.lane.cut == LANE_NOT_CUT;
+        bool may_share = session->cohort == NULL && !session->is_private && !session->peer.lane.is_cut;
         if (may_share && !registry_enter(reactor, session))
                 session->quiet_ns = now + reactor->settings.quiet_ns + 1;
 }
@@ -190,13 +190,14 @@ void sessions_part_crowded(struct reactor *reactor)
 
 /* ---- delivering ---- */
 
-static bool session_encode(struct reactor *reactor, struct session *session, struct span sid, const struct event *event)
+static bool session_encode(struct reactor *reactor, struct session *session, struct span sid, const struct event *event,
+                           uint32_t flags)
 {
         const struct wire_codec *codec = &wire_codecs[session->headers ? WIRE_NATS : WIRE_NATS_PLAIN];
-        uint8_t *room = lane_reserve(&reactor->lanes, &session->peer.lane, codec->bound(event, sid));
+        uint8_t *room = lane_reserve(&reactor->lanes, &session->peer.lane, codec->bound(event, sid), flags);
         if (room == NULL)
                 return false;
-        lane_commit(&reactor->lanes, &session->peer.lane, codec->write(room, event, sid));
+        lane_commit(&reactor->lanes, &session->peer.lane, codec->write(room, event, sid), flags);
         reactor_count(reactor, COUNT_PRIVATE_APPENDS, 1);
         if (session->peer.lane.spans_count >= LANE_SPANS_CROWDED && !list_is_linked(&session->crowded_link))
                 list_push_back(&reactor->crowded, &session->crowded_link);
@@ -206,7 +207,7 @@ static bool session_encode(struct reactor *reactor, struct session *session, str
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event)
 {
         if (subscription->is_expired ||
-            !session_encode(reactor, subscription->session, subscription_sid(subscription), event))
+            !session_encode(reactor, subscription->session, subscription_sid(subscription), event, STREAM_EVENT))
                 return false;
         subscription->delivered++;
         if (subscription->max != 0 && subscription->delivered >= subscription->max) {
@@ -223,7 +224,7 @@ void session_no_responders(struct reactor *reactor, struct session *session, con
         if (subscription == NULL)
                 return;
         struct event answer = {.subject = event->reply, .headers = SPAN("NATS/1.0 503\r\n\r\n")};
-        session_encode(reactor, session, subscription_sid(subscription), &answer);
+        session_encode(reactor, session, subscription_sid(subscription), &answer, STREAM_REPLY);
         reactor_count(reactor, COUNT_NO_RESPONDERS, 1);
 }
 

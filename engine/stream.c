@@ -31,7 +31,7 @@ static bool stream_grow(struct stream *stream, struct buddy *memory, size_t byte
                 return false;
         *chunk = (struct chunk){
                 .first_byte = stream->head_byte,
-                .first_operation = stream->head_operation,
+                .first_event = stream->head_event,
                 .block_bytes = (uint32_t)block_bytes,
         };
         if (stream->tail != NULL)
@@ -55,16 +55,19 @@ uint8_t *stream_reserve(struct stream *stream, struct buddy *memory, size_t byte
         return tail->data + tail->used_bytes;
 }
 
-struct place stream_commit(struct stream *stream, size_t bytes)
+struct place stream_commit(struct stream *stream, size_t bytes, uint32_t flags)
 {
         struct chunk *tail = stream->tail;
+        uint32_t is_event = ~flags >> 31;
         assert_slow(chunk_room(tail) >= (int64_t)bytes);
+        assert_slow((flags & STREAM_END_MASK) == 0);
         struct place place = {.chunk = tail, .offset = tail->used_bytes};
         tail->used_bytes += (uint32_t)bytes;
         tail->operations_count++;
-        chunk_ends(tail)[-(int64_t)tail->operations_count] = tail->used_bytes;
+        tail->events_count += is_event;
+        chunk_ends(tail)[-(int64_t)tail->operations_count] = tail->used_bytes | flags;
         stream->head_byte += bytes;
-        stream->head_operation++;
+        stream->head_event += is_event;
         return place;
 }
 
@@ -118,7 +121,7 @@ static uint32_t chunk_operation_at(const struct chunk *chunk, uint32_t offset)
         assert(offset < chunk->used_bytes);
         while (low < high) {
                 uint32_t middle = low + (high - low) / 2;
-                if (ends[-(int64_t)middle - 1] <= offset)
+                if ((ends[-(int64_t)middle - 1] & STREAM_END_MASK) <= offset)
                         low = middle + 1;
                 else
                         high = middle;
@@ -126,15 +129,29 @@ static uint32_t chunk_operation_at(const struct chunk *chunk, uint32_t offset)
         return low;
 }
 
-uint64_t place_operation(struct place place)
+uint64_t place_event(struct place place)
 {
-        return place.chunk->first_operation + chunk_operation_at(place.chunk, place.offset);
+        const struct chunk *chunk = place.chunk;
+        const uint32_t *ends = chunk_ends(chunk);
+        uint32_t index = chunk_operation_at(chunk, place.offset);
+        if (likely(chunk->events_count == chunk->operations_count))
+                return chunk->first_event + index;
+        uint64_t event = chunk->first_event;
+        for (uint32_t i = 0; i < index; i++)
+                event += (~ends[-(int64_t)i - 1]) >> 31;
+        return event;
+}
+
+uint32_t place_flags(struct place place)
+{
+        uint32_t index = chunk_operation_at(place.chunk, place.offset);
+        return chunk_ends(place.chunk)[-(int64_t)index - 1] & ~STREAM_END_MASK;
 }
 
 size_t place_rest_bytes(struct place place)
 {
         const uint32_t *ends = chunk_ends(place.chunk);
         uint32_t index = chunk_operation_at(place.chunk, place.offset);
-        uint32_t begin = index == 0 ? 0 : ends[-(int64_t)index];
-        return place.offset == begin ? 0 : ends[-(int64_t)index - 1] - place.offset;
+        uint32_t begin = index == 0 ? 0 : ends[-(int64_t)index] & STREAM_END_MASK;
+        return place.offset == begin ? 0 : (ends[-(int64_t)index - 1] & STREAM_END_MASK) - place.offset;
 }

@@ -1,6 +1,6 @@
 /* stream: bytes that are appended once and read by many, in order.
  *
- *      oldest ─▶ chunk ─▶ chunk ─▶ tail            byte and operation numbers only ever grow
+ *      oldest ─▶ chunk ─▶ chunk ─▶ tail            byte and event numbers only ever grow
  *               ▲  ▲          ▲        ▲
  *               pins (cursors, closed spans)   append
  *
@@ -11,8 +11,9 @@
  * gets a chunk of its own. Each reader pins the chunk in which its lowest needed byte lies. Chunks are given back from
  * the oldest on, while nothing pins them, and a drained stream holds none: nobody ever searches for the slowest reader.
  *
- * The ends serve two purposes: a reader that is cut off or skips does so between operations, and the number of the
- * operation at any byte can be told, so nobody counts per event and reader.
+ * Beside its end, an operation carries flags: whether it is an event (somebody published it) or a reply. The ends serve
+ * two purposes: a reader that is cut off or skips does so between operations, and the number of the event at any byte
+ * can be told, so nobody counts per event and reader.
  *
  * Belongs to one reactor. Embedded in its owner; a zeroed stream with chunk_bytes set is an empty one. */
 #ifndef SPATE_ENGINE_STREAM_H
@@ -27,21 +28,22 @@
 #define STREAM_CHUNK_BYTES_LARGE ((size_t)256 << 10)
 
 struct chunk {
-        struct chunk *next;       /* the following chunk of the stream, NULL for the tail */
-        uint64_t first_byte;      /* number of data[0] in the stream */
-        uint64_t first_operation; /* number of the operation that begins there */
+        struct chunk *next;   /* the following chunk of the stream, NULL for the tail */
+        uint64_t first_byte;  /* number of data[0] in the stream */
+        uint64_t first_event; /* how many events came before this chunk */
         uint32_t used_bytes;
         uint32_t operations_count;
-        uint32_t block_bytes; /* of the whole block, header and ends included */
-        uint32_t pins;        /* readers whose lowest needed byte lies here */
+        uint32_t events_count; /* of these operations */
+        uint32_t block_bytes;  /* of the whole block, header and ends included */
+        uint32_t pins;         /* readers whose lowest needed byte lies here */
         uint8_t data[];
 };
 
 struct stream {
         struct chunk *oldest; /* NULL: drained */
         struct chunk *tail;
-        uint64_t head_byte; /* the number that the next byte will have */
-        uint64_t head_operation;
+        uint64_t head_byte;   /* the number that the next byte will have */
+        uint64_t head_event;  /* how many events were appended so far */
         uint32_t chunk_bytes; /* size of block that a drained stream begins with; larger operations get larger ones */
 };
 
@@ -54,12 +56,20 @@ struct place {
 /* The largest operation that fits a block. */
 #define STREAM_OPERATION_BYTES_MAX (BUDDY_BLOCK_BYTES_MAX - sizeof(struct chunk) - sizeof(uint32_t))
 
+/* What stands beside an operation's end. Offsets in a block take the lower bits. */
+#define STREAM_END_BITS 24
+#define STREAM_END_MASK ((UINT32_C(1) << STREAM_END_BITS) - 1)
+#define STREAM_EVENT UINT32_C(0)
+#define STREAM_REPLY (UINT32_C(1) << 31) /* ours, not somebody's event: no account counts it */
+#define STREAM_LAG_SHIFT 29              /* two bits: what becomes of it when its reader lags */
+static_assert(BUDDY_BLOCK_BYTES_MAX <= STREAM_END_MASK, "every end in a block fits beside the flags");
+
 /* Room for one operation of at most `bytes` (1 .. STREAM_OPERATION_BYTES_MAX), or NULL when `memory` has no block for
  * it. Nothing has been appended until stream_commit() says how many bytes were written. */
 uint8_t *stream_reserve(struct stream *stream, struct buddy *memory, size_t bytes);
-/* Ends the operation begun by stream_reserve(): `bytes` >= 1, at most what was reserved. Returns its place, not pinned
- * yet. */
-struct place stream_commit(struct stream *stream, size_t bytes);
+/* Ends the operation begun by stream_reserve(): `bytes` >= 1, at most what was reserved; `flags` as above. Returns its
+ * place, not pinned yet. */
+struct place stream_commit(struct stream *stream, size_t bytes, uint32_t flags);
 
 static inline void stream_pin(struct place place, uint32_t count)
 {
@@ -86,8 +96,11 @@ static inline uint64_t place_byte(struct place place)
         return place.chunk->first_byte + place.offset;
 }
 
-/* The number of the operation in which the place lies. */
-uint64_t place_operation(struct place place);
+/* How many events were appended before the operation in which the place lies: all that a reader which needs this byte
+ * has had. In a chunk with both events and replies it takes a step per operation: for cuts and questions. */
+uint64_t place_event(struct place place);
+/* The flags of the operation in which the place lies. */
+uint32_t place_flags(struct place place);
 /* How many bytes of that operation are still to come: 0 when the place is an operation's first byte. */
 size_t place_rest_bytes(struct place place);
 

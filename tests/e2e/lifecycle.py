@@ -293,7 +293,10 @@ def _():
         assert grown('spate_event_bytes_received_total{protocol="nats"}') == 2007
         assert grown('spate_events_unmatched_total') == 7
         assert grown('spate_deliveries_matched_total') == 600
-        assert grown('spate_deliveries_dropped_total') == 0
+        assert grown('spate_deliveries_released_total') == 600
+        dropped = [name for name in after if name.startswith('spate_deliveries_dropped_total{')]
+        assert len(dropped) == 10 and all(grown(name) == 0 for name in dropped)
+        assert after['spate_deliveries_pending'] == 0
         assert grown('spate_connections_accepted_total') >= 4
         for wire in [writer, *readers]:
             wire.close()

@@ -17,7 +17,10 @@
 struct array {
         uint8_t *bytes;
         uint64_t *begins; /* of operation i; [count] is the end */
+        uint32_t *flags;  /* of operation i */
+        uint64_t *events; /* how many events came before operation i */
         uint64_t operations_count;
+        uint64_t events_count;
 };
 
 struct reader {
@@ -44,7 +47,8 @@ static void check_place(const struct array *array, const struct stream *stream, 
         struct place place = reader->place;
         assert_int_equal(place_byte(place), reader->byte);
         uint64_t operation = array_operation_at(array, reader->byte);
-        assert_int_equal(place_operation(place), operation);
+        assert_int_equal(place_event(place), array->events[operation]);
+        assert_int_equal(place_flags(place), array->flags[operation]);
         uint64_t end = operation + 1 == array->operations_count ? stream->head_byte : array->begins[operation + 1];
         uint64_t rest = reader->byte == array->begins[operation] ? 0 : end - reader->byte;
         assert_int_equal(place_rest_bytes(place), rest);
@@ -74,6 +78,9 @@ static void run_seed(uint64_t seed, struct array *array)
         random_init(&random, seed);
         assert_int_equal(buddy_init(&memory, (size_t)64 << 20), 0);
         array->operations_count = 0;
+        array->events_count = 0;
+        /* Streams of events alone, of replies alone, and of both. */
+        uint32_t replies_in_8 = seed % 4 == 0 ? 8 : (uint32_t)(seed % 4) - 1;
         for (size_t i = 0; i < READERS; i++)
                 readers[i].at_head = true;
 
@@ -86,8 +93,14 @@ static void run_seed(uint64_t seed, struct array *array)
                         assert_non_null(room);
                         for (size_t i = 0; i < bytes; i++)
                                 room[i] = array->bytes[stream.head_byte + i] = (uint8_t)random_next(&random);
-                        array->begins[array->operations_count++] = stream.head_byte;
-                        struct place place = stream_commit(&stream, bytes);
+                        uint32_t flags = random_chance(&random, replies_in_8, 8) ? STREAM_REPLY : STREAM_EVENT;
+                        flags |= (uint32_t)random_below(&random, 4) << STREAM_LAG_SHIFT;
+                        array->begins[array->operations_count] = stream.head_byte;
+                        array->flags[array->operations_count] = flags;
+                        array->events[array->operations_count++] = array->events_count;
+                        array->events_count += (flags & STREAM_REPLY) == 0;
+                        struct place place = stream_commit(&stream, bytes, flags);
+                        assert_int_equal(stream.head_event, array->events_count);
                         /* Everybody who was at the head needs this operation from its first byte on. */
                         for (size_t i = 0; i < READERS; i++) {
                                 if (!readers[i].at_head)
@@ -133,13 +146,22 @@ static void run_seed(uint64_t seed, struct array *array)
 static void a_stream_reads_like_an_endless_array(void **state)
 {
         (void)state;
-        struct array array = {.bytes = malloc(ARRAY_BYTES), .begins = calloc(OPERATIONS_MAX, sizeof(uint64_t))};
+        struct array array = {
+                .bytes = malloc(ARRAY_BYTES),
+                .begins = calloc(OPERATIONS_MAX, sizeof(uint64_t)),
+                .flags = calloc(OPERATIONS_MAX, sizeof(uint32_t)),
+                .events = calloc(OPERATIONS_MAX, sizeof(uint64_t)),
+        };
         assert_non_null(array.bytes);
         assert_non_null(array.begins);
+        assert_non_null(array.flags);
+        assert_non_null(array.events);
         for (uint64_t seed = 1; seed <= 60; seed++)
                 run_seed(seed, &array);
         free(array.bytes);
         free(array.begins);
+        free(array.flags);
+        free(array.events);
 }
 
 static void an_operation_larger_than_a_chunk_gets_a_chunk_of_its_own(void **state)
@@ -149,10 +171,10 @@ static void an_operation_larger_than_a_chunk_gets_a_chunk_of_its_own(void **stat
         struct stream stream = {.chunk_bytes = STREAM_CHUNK_BYTES_SMALL};
         assert_int_equal(buddy_init(&memory, (size_t)16 << 20), 0);
         assert_non_null(stream_reserve(&stream, &memory, 10));
-        struct place first = stream_commit(&stream, 10);
+        struct place first = stream_commit(&stream, 10, STREAM_EVENT);
         stream_pin(first, 1);
         assert_non_null(stream_reserve(&stream, &memory, STREAM_OPERATION_BYTES_MAX));
-        struct place second = stream_commit(&stream, STREAM_OPERATION_BYTES_MAX);
+        struct place second = stream_commit(&stream, STREAM_OPERATION_BYTES_MAX, STREAM_EVENT);
         assert_true(second.chunk != first.chunk);
         assert_int_equal(second.offset, 0);
         assert_int_equal(second.chunk->block_bytes, BUDDY_BLOCK_BYTES_MAX);
@@ -174,10 +196,10 @@ static void without_memory_nothing_is_appended(void **state)
         assert_non_null(all);
         assert_null(stream_reserve(&stream, &memory, 1));
         assert_null(stream.oldest);
-        assert_int_equal(stream.head_operation, 0);
+        assert_int_equal(stream.head_event, 0);
         buddy_give(&memory, all, block_bytes);
         assert_non_null(stream_reserve(&stream, &memory, 1));
-        struct place place = stream_commit(&stream, 1);
+        struct place place = stream_commit(&stream, 1, STREAM_EVENT);
         stream_pin(place, 1);
         stream_unpin(&stream, &memory, place.chunk);
         buddy_fini(&memory);

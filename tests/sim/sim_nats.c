@@ -5,8 +5,9 @@
  * PONG behind its SUB was heard) and acknowledged before its UNSUB was written is delivered; one that was acknowledged
  * before the SUB was written, or written after the UNSUB was acknowledged, is not; in between it may be. Each at most
  * once for each sid, in the order of its publisher, every byte as it was sent. A connection that ended early has had,
- * of each publisher, all it must have up to the last it had. Of a queue group one member gets an event. At the end
- * every byte of memory has come back.
+ * of each publisher, all it must have up to the last it had. Of a queue group one member gets an event. What the
+ * engine's accounts say was matched, released and dropped adds up at every moment, and is what clients heard. At the
+ * end every byte of memory has come back.
  *
  *      sim_nats [--seeds N] [--seed S] [--trace]        a seed that fails names itself */
 #include <stdio.h>
@@ -70,6 +71,7 @@ struct client {
         bool is_over; /* it has ended, or wants to */
         uint32_t next_sid, next_number;
         uint32_t pings_written, pongs_heard;
+        uint64_t heard; /* messages */
         uint8_t *input;
         size_t input_bytes;
 };
@@ -264,6 +266,7 @@ static void hear_message(struct world *world, size_t index, const char *subject,
         must(event->moment.written_step <= subscription->ended.acked_step, "event %u came to client %zu after the end",
              id, index);
         subscription->got++;
+        world->clients[index].heard++;
         bool is_limited = subscription->max != 0 && subscription->limited.acked_step != NEVER;
         must(!is_limited || subscription->got <= subscription->max || subscription->got <= subscription->got_at_limit,
              "client %zu sid %u got %u of at most %u", index, sid, subscription->got, subscription->max);
@@ -384,9 +387,55 @@ static void act(struct world *world)
         }
 }
 
+/* matched = released + dropped + pending, for each connection and for all that ever were. */
+static void check_accounts(const struct world *world)
+{
+        const struct reactor *reactor = world->reactor;
+        const struct lanes *lanes = &reactor->lanes;
+        struct account sum = lanes->closed, account;
+        uint64_t pending, pending_sum = 0;
+        for (uint32_t i = 0; i < reactor->by_index_count; i++) {
+                if (reactor->by_index[i] == NULL)
+                        continue;
+                lane_account(&reactor->by_index[i]->lane, &account, &pending);
+                must(account.matched == account.released + account_dropped(&account) + pending,
+                     "connection %u: %llu matched, %llu released, %llu dropped, %llu pending", i,
+                     (unsigned long long)account.matched, (unsigned long long)account.released,
+                     (unsigned long long)account_dropped(&account), (unsigned long long)pending);
+                account_add(&sum, &account);
+                pending_sum += pending;
+        }
+        must(sum.matched == lanes->account.matched, "the connections' matched do not add up");
+        must(memcmp(sum.dropped, lanes->account.dropped, sizeof sum.dropped) == 0, "their dropped do not add up");
+        must(sum.released >= lanes->account.released, "more was released than the connections say");
+        must(sum.matched == sum.released + account_dropped(&sum) + pending_sum, "the sums do not add up");
+        /* The routes count on their own; they do not see for whom there was no memory. */
+        must(lanes->account.matched - reactor->routes.deliveries_count <= lanes->shed_count,
+             "%llu matched, and the routes say %llu", (unsigned long long)lanes->account.matched,
+             (unsigned long long)reactor->routes.deliveries_count);
+}
+
+/* Whoever is still here has heard exactly what the account of his connection says. */
+static void check_heard(const struct world *world)
+{
+        for (size_t i = 0; i < world->clients_count; i++) {
+                const struct client *client = &world->clients[i];
+                if (client->is_over || sim_peer_is_broken(client->peer) || sim_peer_is_ended(client->peer))
+                        continue;
+                const struct peer *peer = world->reactor->by_index[io_id_index(sim_peer_id(client->peer))];
+                struct account account;
+                uint64_t pending;
+                lane_account(&peer->lane, &account, &pending);
+                must(account.released == client->heard && pending == 0 && account_dropped(&account) == 0,
+                     "client %zu heard %llu: %llu released, %llu pending", i, (unsigned long long)client->heard,
+                     (unsigned long long)account.released, (unsigned long long)pending);
+        }
+}
+
 static void turn(struct world *world, uint64_t ns)
 {
         reactor_turn(world->reactor, io_now_ns(world->io) + ns);
+        check_accounts(world);
         world->step++;
         for (size_t i = 0; i < world->clients_count; i++)
                 hear(world, i);
@@ -500,6 +549,7 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         settle(&simulated); /* every event has been published … */
         settle(&simulated); /* … and whoever got some of them has heard a PONG behind the last */
         check_dues(&simulated);
+        check_heard(&simulated);
 
         reactor_drain(simulated.reactor, 0, 0);
         for (int turns = 0; turns < 100000 && simulated.reactor->peers_count > 0; turns++)
@@ -509,6 +559,8 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         must(simulated.reactor->lanes.memory.taken_bytes == 0, "%zu bytes of stream memory did not come back",
              simulated.reactor->lanes.memory.taken_bytes);
         must(simulated.reactor->lanes.spans.objects_taken == 0, "closed spans did not come back");
+        must(memcmp(&simulated.reactor->lanes.account, &simulated.reactor->lanes.closed, sizeof(struct account)) == 0,
+             "all are gone, and their accounts are not complete");
         must(simulated.reactor->routes.subscriptions_count == 0, "subscriptions are left");
         must(match_patterns_count(cores->table) == 0, "patterns are left");
         uint64_t hash = sim_trace_hash(simulated.io);
@@ -542,7 +594,7 @@ static void dump_world(void)
         }
         fprintf(stderr, "  %llu ms, mode %s\n", (unsigned long long)(io_now_ns(simulated.io) / NS_PER_MS),
                 seed_now % 2 == 0 ? "kernel" : "tcp");
-        fprintf(stderr, "  dropped %llu shed %llu\n", (unsigned long long)reactor->lanes.operations_dropped,
+        fprintf(stderr, "  dropped %llu shed %llu\n", (unsigned long long)account_dropped(&reactor->lanes.account),
                 (unsigned long long)reactor->lanes.shed_count);
 }
 

@@ -7,8 +7,9 @@
  *                                 └ …
  *
  * Checked: every peer gets a prefix of exactly its operations, in order, and all of them where nothing cut or broke the
- * way; no lent byte changes (io/sim does that); pins and pending bytes agree with a recount; every operation is either
- * released or counted as dropped; in the end every chunk and span has come back.
+ * way; no lent byte changes (io/sim does that); pins and pending bytes agree with a recount; every event is released,
+ * dropped for a reason or pending, in the account of its lane, its cohort and all lanes together, as the bytes that the
+ * network took say; in the end every chunk and span has come back.
  *
  *      sim_stream [--seed N] [--seeds COUNT] [--mode kernel|tcp] [--trace]
  *
@@ -128,6 +129,7 @@ enum state { FREE, OPENING, OPEN, FINISHING, SHUT, CLOSING, GONE };
 struct expected {
         struct record record;
         uint64_t end_byte; /* of the lane's way out */
+        bool is_event;
 };
 
 /* One subscriber: the engine's lane, the peer, and all that it has to get. */
@@ -142,6 +144,10 @@ struct subscriber {
         size_t expected_count, expected_capacity;
         uint64_t read_bytes, released_bytes;
         size_t read_index;
+        uint64_t events_count;  /* of the expected */
+        uint64_t refused_count; /* events that were matched and never appended */
+        size_t released_index;  /* of the expected: the first that is not wholly released */
+        uint64_t released_events;
 };
 
 /* A cohort as its owner keeps it: freed after a flush, when it has ended. */
@@ -166,11 +172,11 @@ struct world {
         uint32_t groups_count; /* ever made */
         uint32_t subscribers_max, cohorts_max;
         bool large_events, moves, privates, churn;
-        uint64_t matched, released;
+        uint64_t matched, released; /* events */
 };
 
 struct totals {
-        uint64_t operations, dropped, cut_slow, cut_memory, broken, whole, turns;
+        uint64_t operations, dropped, refused, cut_slow, cut_memory, broken, whole, turns;
 };
 
 static uint64_t current_seed;
@@ -227,7 +233,7 @@ static uint64_t expected_bytes(const struct subscriber *subscriber)
         return subscriber->expected_count == 0 ? 0 : subscriber->expected[subscriber->expected_count - 1].end_byte;
 }
 
-static void expect(struct world *world, struct subscriber *subscriber, const struct record *record)
+static void expect(struct world *world, struct subscriber *subscriber, const struct record *record, bool is_event)
 {
         if (subscriber->expected_count == subscriber->expected_capacity) {
                 subscriber->expected_capacity = subscriber->expected_capacity * 2 + 64;
@@ -237,9 +243,34 @@ static void expect(struct world *world, struct subscriber *subscriber, const str
                         abort();
         }
         uint64_t end_byte = expected_bytes(subscriber) + RECORD_BYTES(record->body_bytes);
-        subscriber->expected[subscriber->expected_count++] = (struct expected){.record = *record, .end_byte = end_byte};
-        world->matched++;
+        subscriber->expected[subscriber->expected_count++] = (struct expected){
+                .record = *record,
+                .end_byte = end_byte,
+                .is_event = is_event,
+        };
+        subscriber->events_count += is_event;
+        world->matched += is_event;
         totals.operations++;
+}
+
+/* An event that it was owed and that was not even appended for it. */
+static void expect_refusal(struct world *world, struct subscriber *subscriber)
+{
+        subscriber->refused_count++;
+        world->matched++;
+        totals.refused++;
+}
+
+/* How many events the network has taken whole. */
+static uint64_t released_events(struct subscriber *subscriber)
+{
+        for (; subscriber->released_index < subscriber->expected_count; subscriber->released_index++) {
+                const struct expected *expected = &subscriber->expected[subscriber->released_index];
+                if (expected->end_byte > subscriber->released_bytes)
+                        break;
+                subscriber->released_events += expected->is_event;
+        }
+        return subscriber->released_events;
 }
 
 /* ---- cohorts ---- */
@@ -300,13 +331,18 @@ static void append_to_group(struct world *world, struct group *group)
              cohort->members_count);
         if (members_count == 0)
                 return;
-        cohort_append(&world->lanes, cohort, &event, SPAN_NONE);
+        bool is_refused = world->privates && one_in(world, 16);
+        if (is_refused)
+                cohort_refuse(&world->lanes, cohort, LOSS_NO_PERMISSION);
+        else
+                cohort_append(&world->lanes, cohort, &event, SPAN_NONE);
         /* Who was cut to make room had no part in this one, which the ledger counts; who was cut because of it had. */
         for (size_t i = 0; i < members_count; i++) {
-                if (members[i]->lane.cut != LANE_CUT_MEMORY)
-                        expect(world, members[i], &record);
+                const struct lane *lane = &members[i]->lane;
+                if (!is_refused && (!lane->is_cut || lane->loss != LOSS_MEMORY_SHED))
+                        expect(world, members[i], &record, true);
                 else
-                        world->matched++;
+                        expect_refusal(world, members[i]);
         }
 }
 
@@ -346,14 +382,38 @@ static void subscriber_finish(struct world *world, struct subscriber *subscriber
                 subscriber_shut(world, subscriber);
 }
 
+/* The lane's account against the bytes that the network took. */
+static void check_account(struct world *world, struct subscriber *subscriber)
+{
+        const struct lane *lane = &subscriber->lane;
+        struct account account;
+        uint64_t pending, dropped;
+        lane_account(lane, &account, &pending);
+        dropped = account_dropped(&account);
+        (void)world;
+        must(account.matched == subscriber->events_count + subscriber->refused_count, "lane %llx: %llu matched of %llu",
+             (unsigned long long)lane->id, (unsigned long long)account.matched,
+             (unsigned long long)(subscriber->events_count + subscriber->refused_count));
+        must(account.released == released_events(subscriber), "lane %llx: %llu released of %llu",
+             (unsigned long long)lane->id, (unsigned long long)account.released,
+             (unsigned long long)released_events(subscriber));
+        must(account.matched == account.released + dropped + pending, "lane %llx: %llu, %llu, %llu",
+             (unsigned long long)lane->id, (unsigned long long)account.released, (unsigned long long)dropped,
+             (unsigned long long)pending);
+        /* Refused, cut for one reason, or closed. */
+        if (lane->cohort != NULL || lane_pending_bytes(lane) > 0)
+                must(lane->is_cut || dropped == subscriber->refused_count, "dropped from a lane that goes on");
+        if (lane->is_cut)
+                must(dropped - account.dropped[lane->loss] <= subscriber->refused_count, "dropped for another reason");
+}
+
 static void subscriber_gone(struct world *world, struct subscriber *subscriber)
 {
-        lane_fini(&world->lanes, &subscriber->lane);
+        lane_fini(&world->lanes, &subscriber->lane, LOSS_TRANSPORT_ERROR);
         world->by_index[io_id_index(subscriber->lane.id)] = NULL;
+        check_account(world, subscriber);
         subscriber->state = GONE;
-        for (size_t i = 0; i < subscriber->expected_count; i++)
-                if (subscriber->expected[i].end_byte <= subscriber->released_bytes)
-                        world->released++;
+        world->released += released_events(subscriber);
 }
 
 /* Compares what has come with what was appended. */
@@ -397,7 +457,7 @@ static void subscriber_retire(struct subscriber *subscriber)
         if (subscriber->complete && !broken) {
                 must(sim_peer_is_ended(subscriber->peer), "lane %llx", (unsigned long long)lane->id);
                 must(subscriber->read_bytes == subscriber->released_bytes, "lane %llx", (unsigned long long)lane->id);
-                if (lane->cut == LANE_NOT_CUT)
+                if (!lane->is_cut)
                         must(subscriber->read_bytes == expected_bytes(subscriber), "lane %llx: %llu of %llu bytes came",
                              (unsigned long long)lane->id, (unsigned long long)subscriber->read_bytes,
                              (unsigned long long)expected_bytes(subscriber));
@@ -406,8 +466,8 @@ static void subscriber_retire(struct subscriber *subscriber)
                 totals.whole++;
         }
         totals.broken += broken;
-        totals.cut_slow += lane->cut == LANE_CUT_SLOW;
-        totals.cut_memory += lane->cut == LANE_CUT_MEMORY;
+        totals.cut_slow += lane->is_cut && lane->loss == LOSS_SLOW_CONSUMER;
+        totals.cut_memory += lane->is_cut && lane->loss == LOSS_MEMORY_SHED;
         free(subscriber->expected);
         *subscriber = (struct subscriber){.state = FREE};
 }
@@ -422,17 +482,18 @@ struct count {
 static void recount_stream(const struct stream *stream, struct count *counts, size_t *counts_count, size_t counts_max)
 {
         uint64_t byte = stream->oldest == NULL ? stream->head_byte : stream->oldest->first_byte;
-        uint64_t operation = stream->oldest == NULL ? stream->head_operation : stream->oldest->first_operation;
+        uint64_t event = stream->oldest == NULL ? stream->head_event : stream->oldest->first_event;
         const struct chunk *last = NULL;
         for (const struct chunk *chunk = stream->oldest; chunk != NULL; chunk = chunk->next) {
-                must(chunk->first_byte == byte && chunk->first_operation == operation, "a chunk's numbers");
+                must(chunk->first_byte == byte && chunk->first_event == event, "a chunk's numbers");
                 byte += chunk->used_bytes;
-                operation += chunk->operations_count;
+                must(chunk->events_count <= chunk->operations_count, "a chunk's events");
+                event += chunk->events_count;
                 last = chunk;
                 if (*counts_count < counts_max)
                         counts[(*counts_count)++] = (struct count){.chunk = chunk};
         }
-        must(byte == stream->head_byte && operation == stream->head_operation, "a stream's head");
+        must(byte == stream->head_byte && event == stream->head_event, "a stream's head");
         must(last == stream->tail, "a stream's tail");
         must(stream->oldest == NULL || stream->oldest->pins > 0, "the oldest chunk is kept for nobody");
 }
@@ -464,7 +525,7 @@ static void recount_lane(const struct subscriber *subscriber, struct count *coun
         if (lane->cohort != NULL && !lane->idle)
                 recount_pin(lane->place, counts, counts_count);
         must(lane->lent_bytes <= lane_pending_bytes(lane), "more is lent than waits");
-        if (lane->cut == LANE_NOT_CUT)
+        if (!lane->is_cut)
                 must(lane_pending_bytes(lane) == expected_bytes(subscriber) - subscriber->released_bytes,
                      "lane %llx: %llu bytes wait, %llu should", (unsigned long long)lane->id,
                      (unsigned long long)lane_pending_bytes(lane),
@@ -488,9 +549,20 @@ static void recount(struct world *world)
                         recount_stream(&world->groups[i]->cohort.stream, counts, &counts_count, COUNTS_MAX);
         if (counts_count == COUNTS_MAX)
                 return;
+        struct account account = world->lanes.closed;
         for (size_t i = 0; i < SUBSCRIBERS_MAX; i++)
-                if (world->subscribers[i].state > OPENING && world->subscribers[i].state < GONE)
+                if (world->subscribers[i].state > OPENING && world->subscribers[i].state < GONE) {
+                        struct account of_lane;
+                        uint64_t pending;
                         recount_lane(&world->subscribers[i], counts, counts_count);
+                        check_account(world, &world->subscribers[i]);
+                        lane_account(&world->subscribers[i].lane, &of_lane, &pending);
+                        account_add(&account, &of_lane);
+                }
+        must(account.matched == world->lanes.account.matched, "matched by all lanes");
+        must(account.released >= world->lanes.account.released, "released by all lanes");
+        must(memcmp(account.dropped, world->lanes.account.dropped, sizeof account.dropped) == 0,
+             "dropped by all lanes");
         for (size_t i = 0; i < COHORTS_MAX; i++) {
                 if (world->groups[i] == NULL)
                         continue;
@@ -501,6 +573,14 @@ static void recount(struct world *world)
                 for (link = cohort->behind.next; link != &cohort->behind; link = link->next, members_count++)
                         must(!list_entry(link, struct lane, link)->idle, "idle in the behind list");
                 must(members_count == cohort->members_count, "members");
+                uint64_t pending = 0;
+                for (size_t j = 0; j < SUBSCRIBERS_MAX; j++)
+                        if (world->subscribers[j].state > OPENING && world->subscribers[j].state < GONE)
+                                pending += lane_pending_of(&world->subscribers[j].lane, cohort);
+                must(cohort->matched == cohort->released + cohort->dropped + pending,
+                     "cohort %u: %llu matched, %llu released, %llu dropped, %llu pending", world->groups[i]->number,
+                     (unsigned long long)cohort->matched, (unsigned long long)cohort->released,
+                     (unsigned long long)cohort->dropped, (unsigned long long)pending);
                 if (cohort->idle_place.chunk != NULL) {
                         recount_pin(cohort->idle_place, counts, counts_count);
                         must(!list_is_empty(&cohort->idle), "an idle place of nobody");
@@ -630,21 +710,26 @@ static void append_private(struct world *world, struct subscriber *subscriber)
         struct record record = draw_record(world, 0);
         if (record.body_bytes > 3000 && !one_in(world, 8))
                 record.body_bytes = 10; /* replies are small, mostly */
-        expect(world, subscriber, &record);
+        bool is_owed = !subscriber->lane.is_cut;
         if (one_in(world, 2)) {
+                if (is_owed)
+                        expect(world, subscriber, &record, false);
                 static uint8_t bytes[RECORD_BYTES(BODY_BYTES_MAX)];
                 lane_append(&world->lanes, &subscriber->lane, span_of(bytes, record_write(bytes, &record)));
                 return;
         }
-        uint8_t *room =
-                lane_reserve(&world->lanes, &subscriber->lane, RECORD_BYTES(record.body_bytes) + below(world, 100));
+        uint32_t flags = one_in(world, 4) ? STREAM_REPLY : STREAM_EVENT;
+        size_t bound = RECORD_BYTES(record.body_bytes) + below(world, 100);
+        uint8_t *room = lane_reserve(&world->lanes, &subscriber->lane, bound, flags);
+        if (is_owed)
+                expect(world, subscriber, &record, flags == STREAM_EVENT);
         if (room != NULL)
-                lane_commit(&world->lanes, &subscriber->lane, record_write(room, &record));
+                lane_commit(&world->lanes, &subscriber->lane, record_write(room, &record), flags);
 }
 
 static void join_any(struct world *world, struct subscriber *subscriber)
 {
-        if (subscriber->lane.cut != LANE_NOT_CUT || subscriber->lane.cohort != NULL)
+        if (subscriber->lane.is_cut || subscriber->lane.cohort != NULL)
                 return;
         struct group *group = group_of(world, below(world, world->cohorts_max));
         group->joined = true;
@@ -774,7 +859,7 @@ static void check_open_ones_have_all(struct world *world)
                 struct subscriber *subscriber = &world->subscribers[i];
                 if (subscriber->state != OPEN || sim_peer_is_broken(subscriber->peer))
                         continue;
-                must(subscriber->lane.cut == LANE_NOT_CUT, "a cut lane is open");
+                must(!subscriber->lane.is_cut, "a cut lane is open");
                 must(lane_is_drained(&subscriber->lane) && subscriber->lane.lent_bytes == 0,
                      "lane %llx has not drained", (unsigned long long)subscriber->lane.id);
                 must(subscriber->read_bytes == expected_bytes(subscriber), "lane %llx: %llu of %llu bytes came",
@@ -850,10 +935,15 @@ static uint64_t run(uint64_t seed, enum sim_mode mode, FILE *trace)
         must(sim_ids_count(world.io) == 0, "ids");
         must(world.lanes.memory.taken_bytes == 0, "memory");
         must(world.lanes.spans.objects_taken == 0, "spans");
-        must(world.matched == world.released + world.lanes.operations_dropped,
-             "the ledger: %llu matched, %llu released, %llu dropped", (unsigned long long)world.matched,
-             (unsigned long long)world.released, (unsigned long long)world.lanes.operations_dropped);
-        totals.dropped += world.lanes.operations_dropped;
+        const struct account *account = &world.lanes.account;
+        must(memcmp(account, &world.lanes.closed, sizeof *account) == 0, "the accounts of closed lanes");
+        must(account->matched == world.matched && account->released == world.released &&
+                     account->matched == account->released + account_dropped(account),
+             "the ledger: %llu matched, %llu released, %llu dropped, and %llu and %llu should be",
+             (unsigned long long)account->matched, (unsigned long long)account->released,
+             (unsigned long long)account_dropped(account), (unsigned long long)world.matched,
+             (unsigned long long)world.released);
+        totals.dropped += account_dropped(account);
         uint64_t hash = sim_trace_hash(world.io);
         io_stop(world.io);
         lanes_fini(&world.lanes);
@@ -907,11 +997,12 @@ int main(int argc, char **argv)
                         if (current_seed % 50 == 1 && hash != run(current_seed, current_mode, NULL))
                                 wrong("seed %llu does not replay", (unsigned long long)current_seed);
                 }
-        printf("%llu seeds: %llu turns, %llu operations due, %llu dropped, %llu lanes cut slow, %llu for memory, "
+        printf("%llu seeds: %llu turns, %llu operations due, %llu dropped, %llu refused, %llu lanes cut slow, %llu for "
+               "memory, "
                "%llu broken, %llu complete\n",
                (unsigned long long)count, (unsigned long long)totals.turns, (unsigned long long)totals.operations,
-               (unsigned long long)totals.dropped, (unsigned long long)totals.cut_slow,
-               (unsigned long long)totals.cut_memory, (unsigned long long)totals.broken,
-               (unsigned long long)totals.whole);
+               (unsigned long long)totals.dropped, (unsigned long long)totals.refused,
+               (unsigned long long)totals.cut_slow, (unsigned long long)totals.cut_memory,
+               (unsigned long long)totals.broken, (unsigned long long)totals.whole);
         return 0;
 }

@@ -61,7 +61,7 @@ static void nobody_joins_a_session_that_was_cut_in_this_turn(void **state)
         struct session *second = session_that_subscribes(reactor, io);
         assert_null(second->cohort);
 
-        lane_cut(&reactor->lanes, &first->peer.lane, LANE_CUT_SLOW);
+        lane_cut(&reactor->lanes, &first->peer.lane, LOSS_SLOW_CONSUMER);
         assert_false(registry_enter(reactor, second));
         assert_null(second->cohort);
         turn_for(reactor, NS_PER_MS); /* the first one's session is told, and leaves */
