@@ -633,3 +633,25 @@ size_t nats_message_write(uint8_t *out, const struct event *event, struct span s
         at = line_end_put(at);
         return (size_t)(at - out);
 }
+
+struct span nats_message_key(struct span operation)
+{
+        struct span verb = span_starts_with(operation, SPAN("MSG "))    ? SPAN("MSG ")
+                           : span_starts_with(operation, SPAN("HMSG ")) ? SPAN("HMSG ")
+                                                                        : SPAN_NONE;
+        struct span rest = span_skip(operation, verb.size);
+        if (verb.size == 0 || rest.size == 0)
+                return SPAN_NONE;
+        const uint8_t *blank = memchr(rest.bytes, ' ', rest.size);
+        if (blank == NULL)
+                return SPAN_NONE;
+        size_t subject_bytes = (size_t)(blank + 1 - rest.bytes);
+        blank = rest.size == subject_bytes ? NULL : memchr(blank + 1, ' ', rest.size - subject_bytes);
+        return blank == NULL ? SPAN_NONE : span_of(rest.bytes, (size_t)(blank - rest.bytes));
+}
+
+struct span nats_key_subject(struct span key)
+{
+        const uint8_t *blank = key.size == 0 ? NULL : memchr(key.bytes, ' ', key.size);
+        return blank == NULL ? SPAN_NONE : span_of(key.bytes, (size_t)(blank - key.bytes));
+}

@@ -92,5 +92,9 @@ size_t nats_message_bound(const struct event *event, struct span sid);
 size_t nats_message_write(uint8_t *out, const struct event *event, struct span sid);
 size_t nats_plain_bound(const struct event *event, struct span sid);
 size_t nats_plain_write(uint8_t *out, const struct event *event, struct span sid);
+/* "subject sid" of a MSG or HMSG: one stretch of it. */
+struct span nats_message_key(struct span operation);
+/* The part of such a key in front of its blank. */
+struct span nats_key_subject(struct span key);
 
 #endif

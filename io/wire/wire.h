@@ -18,6 +18,9 @@ struct wire_codec {
         size_t (*bound)(const struct event *event, struct span sid);
         /* Writes one whole operation; returns its size, at most bound(). `out` overlaps nothing of the event. */
         size_t (*write)(uint8_t *out, const struct event *event, struct span sid);
+        /* What a later event has to have in common with a written one to take its place: subject and sid, as they stand
+         * in `operation`, which is whole. Empty: it is no event. Reads nothing outside of it, whatever it holds. */
+        struct span (*key)(struct span operation);
 };
 
 /* Set before the reactors start, indexed by enum wire_format. */

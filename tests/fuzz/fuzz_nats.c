@@ -58,6 +58,24 @@ static bool has_no_line_break_or_blank(struct span word)
         return word.size != 0;
 }
 
+static void check_key(struct span key, struct span subject, struct span sid)
+{
+        assert(key.size == subject.size + 1 + sid.size);
+        assert(span_equal(nats_key_subject(key), subject));
+        assert(span_equal(span_skip(key, subject.size + 1), sid));
+}
+
+/* Any bytes have a key or none, inside of them. */
+static void check_any_key(struct span text)
+{
+        uint8_t *copy = malloc(text.size); /* of exactly that size, for the sanitizer to see */
+        span_copy(copy, text);
+        struct span key = nats_message_key(span_of(copy, text.size));
+        assert(key.size <= text.size);
+        assert(key.size == 0 || nats_key_subject(key).size < key.size);
+        free(copy);
+}
+
 /* MSG subject sid … and PUB subject reply … are alike, so the reader can read the writer; the sid stands for the reply,
  * which is left out. */
 static void check_message(const struct event *event, enum wire_format format)
@@ -77,6 +95,7 @@ static void check_message(const struct event *event, enum wire_format format)
         without_reply.reply = SPAN_NONE;
         size_t size = codec->write(out, &without_reply, sid);
         assert(size <= bound);
+        check_key(codec->key(span_of(out, size)), event->subject, sid);
         memcpy(out + (written.headers.size != 0), "PUB", 3);
 
         struct nats_operation again;
@@ -87,8 +106,10 @@ static void check_message(const struct event *event, enum wire_format format)
         assert(span_equal(again.event.headers, written.headers));
         assert(span_equal(again.event.payload, written.payload));
 
-        /* And with the reply, too, it stays inside its bound. */
-        assert(codec->write(out, event, sid) <= bound);
+        /* And with the reply, too, it stays inside its bound, and stands for the same. */
+        size = codec->write(out, event, sid);
+        assert(size <= bound);
+        check_key(codec->key(span_of(out, size)), event->subject, sid);
         free(out);
 }
 
@@ -179,6 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 limits.payload_bytes_max = 8;
         }
         struct span text = span_of(data + 2, size - 2);
+        check_any_key(text);
         struct transcript whole = feed(text, &limits, SIZE_MAX, 0);
         struct transcript split = feed(text, &limits, 1 + data[1] % 32, data[1]);
         assert_same(&whole, &split);

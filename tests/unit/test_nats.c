@@ -838,6 +838,36 @@ static int close_guard(void **state)
         return 0;
 }
 
+static void an_event_that_left_tells_what_it_is_about(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *operation, *key;
+        } rows[] = {
+                {"MSG foo.bar 12 2\r\nok\r\n", "foo.bar 12"},
+                {"MSG foo.bar 12 a.reply 2\r\nok\r\n", "foo.bar 12"},
+                {"HMSG foo x 12 14\r\nNATS/1.0\r\n\r\nok\r\n", "foo x"},
+                {"PING\r\n", ""},
+                {"+OK\r\n", ""},
+                {"MSGfoo 1 2\r\n", ""},
+                {"INFO {} \r\n", ""},
+                {"-ERR 'a b c'\r\n", ""},
+        };
+        for (size_t i = 0; i < array_count(rows); i++) {
+                struct span operation = span_of_text(rows[i].operation), key = span_of_text(rows[i].key);
+                assert_span(nats_message_key(guard_span(&guard, operation)), key);
+                for (size_t size = 0; size < operation.size; size++) {
+                        struct span cut = guard_span(&guard, span_of(operation.bytes, size));
+                        size_t from = key.size == 0 ? SIZE_MAX
+                                                    : (size_t)(strchr(rows[i].operation, ' ') + 2 - rows[i].operation) +
+                                                              key.size;
+                        assert_span(nats_message_key(cut), size >= from ? key : span_of_text(""));
+                }
+        }
+        assert_span(nats_key_subject(SPAN("foo.bar 12")), SPAN("foo.bar"));
+        assert_true(nats_key_subject(SPAN_NONE).size == 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -865,6 +895,7 @@ int main(void)
                 cmocka_unit_test(a_subject_is_tokens_and_wildcards_stand_alone),
                 cmocka_unit_test(an_event_leaves_as_msg_or_hmsg),
                 cmocka_unit_test(a_size_is_written_as_printf_would),
+                cmocka_unit_test(an_event_that_left_tells_what_it_is_about),
                 cmocka_unit_test(what_is_written_reads_back_the_same),
                 cmocka_unit_test(any_split_of_a_stream_gives_the_same_operations),
         };
