@@ -35,6 +35,13 @@ void lane_init(struct lane *lane, io_id id)
         lane->own.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
 }
 
+static void lane_tell_loss(const struct lanes *lanes, const struct lane *lane, enum loss loss, uint64_t count,
+                           struct span first, struct span last)
+{
+        if (count > 0 && lanes->lost != NULL)
+                lanes->lost(lanes->context, lane, loss, count, first, last);
+}
+
 /* ---- closed spans ---- */
 
 static struct stream *span_stream(struct lane *lane, const struct lane_span *span)
@@ -170,6 +177,8 @@ static void lane_part(struct lanes *lanes, struct lane *lane)
         assert(lane->begin_event == cohort->stream.head_event);
         lane->account.matched += refused;
         lane->account.dropped[LOSS_NO_PERMISSION] += refused; /* the cohort and `lanes` have counted theirs */
+        lane->refused_before = cohort->refused;
+        lane_tell_loss(lanes, lane, LOSS_NO_PERMISSION, refused, SPAN_NONE, SPAN_NONE);
         list_remove(&lane->link);
         lane->cohort = NULL;
         lane->idle = false;
@@ -192,7 +201,7 @@ void lane_leave(struct lanes *lanes, struct lane *lane)
 
 /* ---- private operations ---- */
 
-static void lane_drop(struct lanes *lanes, struct lane *lane, enum loss loss, uint64_t count)
+static void lane_count_dropped(struct lanes *lanes, struct lane *lane, enum loss loss, uint64_t count)
 {
         lane->account.dropped[loss] += count;
         lanes->account.dropped[loss] += count;
@@ -202,7 +211,8 @@ void lane_refuse(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         lane->account.matched++;
         lanes->account.matched++;
-        lane_drop(lanes, lane, loss, 1);
+        lane_count_dropped(lanes, lane, loss, 1);
+        lane_tell_loss(lanes, lane, loss, 1, SPAN_NONE, SPAN_NONE);
 }
 
 uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t flags)
@@ -239,8 +249,10 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t 
                 stream_pin(place, 1);
                 if (!lane_close_open_span(lanes, lane, false) ||
                     !lane_push_span(lanes, lane, NULL, place, bytes, head_event - events_count, head_event, false)) {
+                        struct span operation = place_event_bytes(place, false);
+                        lane_count_dropped(lanes, lane, LOSS_MEMORY_SHED, events_count);
+                        lane_tell_loss(lanes, lane, LOSS_MEMORY_SHED, events_count, operation, operation);
                         stream_unpin(&lane->own, &lanes->memory, place.chunk);
-                        lane_drop(lanes, lane, LOSS_MEMORY_SHED, events_count);
                         lane_cut(lanes, lane, LOSS_MEMORY_SHED);
                         return;
                 }
@@ -483,15 +495,13 @@ static struct place place_behind(struct place place, uint64_t bytes)
         return place;
 }
 
-/* The place of the first byte that is not lent, and whose stream it is in (NULL: the lane's own); false: everything is
- * lent. */
-static bool lane_place_not_lent(const struct lane *lane, struct place *place, struct cohort **cohort)
+/* The place of the first byte that is not lent; false: everything is. */
+static bool lane_place_not_lent(const struct lane *lane, struct place *place)
 {
         uint64_t skip = lane->lent_bytes;
         for (const struct lane_span *span = lane->first; span != NULL; span = span->next) {
                 if (skip < span->bytes) {
                         *place = place_behind(span->place, skip);
-                        *cohort = span->cohort;
                         return true;
                 }
                 skip -= span->bytes;
@@ -500,12 +510,38 @@ static bool lane_place_not_lent(const struct lane *lane, struct place *place, st
             place_byte(lane->place) + skip >= lane->cohort->stream.head_byte)
                 return false;
         *place = place_behind(lane->place, skip);
-        *cohort = lane->cohort;
         return true;
 }
 
-/* Keeps the lowest `keep_bytes` as closed spans, drops and counts the rest, leaves the cohort. */
-static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_bytes, enum loss loss)
+/* Keeps the lowest `keep_bytes` of a span and drops the rest, but for `moved_bytes` behind those, the rest of
+ * `moved_events` (0 or 1) operations, which are the lane's own from now on. */
+static void lane_truncate_span(struct lanes *lanes, struct lane *lane, struct lane_span *span, uint64_t keep_bytes,
+                               uint64_t moved_bytes, uint64_t moved_events, enum loss loss)
+{
+        /* An operation that is kept in part is dropped: it will never be whole. */
+        struct place from = place_behind(span->place, keep_bytes);
+        struct place last = place_behind(span->place, span->bytes - 1);
+        uint64_t event = place_event(from);
+        uint64_t count = span->end_event - event - moved_events;
+        struct span first_lost = SPAN_NONE, last_lost = SPAN_NONE;
+        if (count > 0 && !span->is_rest) {
+                first_lost = place_event_bytes(place_behind(from, moved_bytes), false);
+                last_lost = place_event_bytes(last, true);
+        }
+        span->end_event = event;
+        span->bytes = keep_bytes;
+        if (span->cohort != NULL) {
+                span->cohort->matched -= moved_events;
+                span->cohort->dropped += count;
+        }
+        lane_count_dropped(lanes, lane, loss, count);
+        lane_tell_loss(lanes, lane, loss, count, first_lost, last_lost);
+}
+
+/* Keeps the lowest `keep_bytes` as closed spans, drops and counts the rest, but for what has been moved (see above),
+ * leaves the cohort. */
+static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_bytes, uint64_t moved_bytes,
+                          uint64_t moved_events, enum loss loss)
 {
         if (lane->cohort != NULL) {
                 lane_close_open_span(lanes, lane, true);
@@ -515,14 +551,9 @@ static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_
         lane->last = NULL;
         for (struct lane_span *span = lane->first; span != NULL; span = *link) {
                 if (keep_bytes < span->bytes) {
-                        /* An operation that is kept in part is dropped: it will never be whole. */
-                        uint64_t event = place_event(place_behind(span->place, keep_bytes));
-                        uint64_t count = span->end_event - event;
-                        lane_drop(lanes, lane, loss, count);
-                        if (span->cohort != NULL)
-                                span->cohort->dropped += count;
-                        span->end_event = event;
-                        span->bytes = keep_bytes;
+                        lane_truncate_span(lanes, lane, span, keep_bytes, moved_bytes, moved_events, loss);
+                        moved_bytes = 0;
+                        moved_events = 0;
                 }
                 keep_bytes -= span->bytes;
                 if (span->bytes > 0) {
@@ -551,27 +582,23 @@ static bool lane_copy(struct lanes *lanes, struct lane *lane, struct place place
 void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         struct place place, copy;
-        struct cohort *cohort = NULL;
+        uint64_t moved_events = 0;
         if (lane->is_cut)
                 return;
-        size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place, &cohort) ? place_rest_bytes(place) : 0;
+        size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place) ? place_rest_bytes(place) : 0;
         bool is_copied = lane->lent_bytes == 0 && rest_bytes > 0 && lane_copy(lanes, lane, place, rest_bytes, &copy);
         lane->is_cut = true;
         lane->loss = (uint8_t)loss;
         if (loss == LOSS_MEMORY_SHED)
                 lanes->shed_count++;
-        lane_truncate(lanes, lane, is_copied ? 0 : lane->lent_bytes + rest_bytes, loss);
         if (is_copied) {
-                /* Counted by the truncation, finished after all, and no longer as a part of the cohort. */
-                uint64_t events_count = (place_flags(copy) & STREAM_REPLY) == 0;
+                moved_events = (place_flags(copy) & STREAM_REPLY) == 0;
+                lane_truncate(lanes, lane, 0, rest_bytes, moved_events, loss);
                 uint64_t head_event = lane->own.head_event;
-                lane_push_span(lanes, lane, NULL, copy, rest_bytes, head_event - events_count, head_event, true);
-                lane->account.dropped[loss] -= events_count;
-                lanes->account.dropped[loss] -= events_count;
-                if (cohort != NULL) {
-                        cohort->matched -= events_count;
-                        cohort->dropped -= events_count;
-                }
+                lane_push_span(lanes, lane, NULL, copy, rest_bytes, head_event - moved_events, head_event, true);
+                lane->last->is_rest = true;
+        } else {
+                lane_truncate(lanes, lane, lane->lent_bytes + rest_bytes, 0, 0, loss);
         }
         list_remove(&lane->ready_link);
         list_push_back(&lanes->cut, &lane->ready_link);
@@ -628,7 +655,7 @@ uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
 void lane_fini(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         assert(lane->lent_bytes == 0);
-        lane_truncate(lanes, lane, 0, lane->is_cut ? (enum loss)lane->loss : loss);
+        lane_truncate(lanes, lane, 0, 0, 0, lane->is_cut ? (enum loss)lane->loss : loss);
         account_add(&lanes->closed, &lane->account);
         list_remove(&lane->waiting_link);
         list_remove(&lane->ready_link);

@@ -32,6 +32,7 @@ struct lane_span {
         uint64_t bytes;        /* from place to the span's end */
         uint64_t begin_event;  /* number of its first event that is not in account.released yet */
         uint64_t end_event;    /* number of the event behind the span's last whole one */
+        bool is_rest;          /* the copied rest of one operation */
 };
 
 struct lane {
@@ -79,6 +80,11 @@ struct lanes {
         /* Told when a cohort has neither members nor spans left, perhaps more than once, perhaps while it is still in
          * `dirty` or being appended to: it may be freed between two events, when it is in `dirty` no more. */
         void (*cohort_ended)(void *context, struct cohort *cohort);
+        /* Told of events that a lane does not get, after they were counted; `first` and `last` of them as they were
+         * encoded, borrowed, empty where that is not known. May look at the lane's account, and change nothing. NULL:
+         * nobody wants to know. */
+        void (*lost)(void *context, const struct lane *lane, enum loss loss, uint64_t count, struct span first,
+                     struct span last);
         void *context;
 };
 

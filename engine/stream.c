@@ -148,6 +148,21 @@ uint32_t place_flags(struct place place)
         return chunk_ends(place.chunk)[-(int64_t)index - 1] & ~STREAM_END_MASK;
 }
 
+struct span place_event_bytes(struct place place, bool is_backward)
+{
+        const struct chunk *chunk = place.chunk;
+        const uint32_t *ends = chunk_ends(chunk);
+        /* Below zero it wraps, and ends the search as well. */
+        for (uint32_t index = chunk_operation_at(chunk, place.offset); index < chunk->operations_count;
+             index += is_backward ? UINT32_MAX : 1) {
+                uint32_t end = ends[-(int64_t)index - 1];
+                uint32_t begin = index == 0 ? 0 : ends[-(int64_t)index] & STREAM_END_MASK;
+                if ((end & STREAM_REPLY) == 0)
+                        return span_of(chunk->data + begin, (end & STREAM_END_MASK) - begin);
+        }
+        return SPAN_NONE;
+}
+
 size_t place_rest_bytes(struct place place)
 {
         const uint32_t *ends = chunk_ends(place.chunk);

@@ -101,6 +101,9 @@ static inline uint64_t place_byte(struct place place)
 uint64_t place_event(struct place place);
 /* The flags of the operation in which the place lies. */
 uint32_t place_flags(struct place place);
+/* The bytes of the first whole event from the place's operation on, within its chunk; of the last one up to it, when
+ * `is_backward`. Empty: there is none. Steps over replies. */
+struct span place_event_bytes(struct place place, bool is_backward);
 /* How many bytes of that operation are still to come: 0 when the place is an operation's first byte. */
 size_t place_rest_bytes(struct place place);
 

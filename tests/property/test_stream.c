@@ -21,6 +21,7 @@ struct array {
         uint64_t *events; /* how many events came before operation i */
         uint64_t operations_count;
         uint64_t events_count;
+        uint64_t end_byte;
 };
 
 struct reader {
@@ -42,6 +43,27 @@ static uint64_t array_operation_at(const struct array *array, uint64_t byte)
         return low;
 }
 
+/* The nearest events in both directions, as far as the chunk goes. */
+static void check_events_near(const struct array *array, struct place place, uint64_t operation)
+{
+        uint64_t chunk_begin = place.chunk->first_byte, chunk_end = chunk_begin + place.chunk->used_bytes;
+        for (int direction = -1; direction <= 1; direction += 2) {
+                struct span found = place_event_bytes(place, direction < 0);
+                uint64_t at = operation;
+                while (at < array->operations_count && array->begins[at] >= chunk_begin &&
+                       array->begins[at] < chunk_end && (array->flags[at] & STREAM_REPLY) != 0)
+                        at += (uint64_t)direction;
+                if (at >= array->operations_count || array->begins[at] < chunk_begin ||
+                    array->begins[at] >= chunk_end) {
+                        assert_int_equal(found.size, 0);
+                        continue;
+                }
+                assert_ptr_equal(found.bytes, place.chunk->data + (array->begins[at] - chunk_begin));
+                uint64_t end = at + 1 == array->operations_count ? array->end_byte : array->begins[at + 1];
+                assert_int_equal(found.size, end - array->begins[at]);
+        }
+}
+
 static void check_place(const struct array *array, const struct stream *stream, const struct reader *reader)
 {
         struct place place = reader->place;
@@ -52,6 +74,7 @@ static void check_place(const struct array *array, const struct stream *stream, 
         uint64_t end = operation + 1 == array->operations_count ? stream->head_byte : array->begins[operation + 1];
         uint64_t rest = reader->byte == array->begins[operation] ? 0 : end - reader->byte;
         assert_int_equal(place_rest_bytes(place), rest);
+        check_events_near(array, place, operation);
         /* An operation lies in one piece. */
         assert_true(place.chunk->used_bytes - place.offset >= end - reader->byte);
         assert_memory_equal(place.chunk->data + place.offset, array->bytes + reader->byte, end - reader->byte);
@@ -100,6 +123,7 @@ static void run_seed(uint64_t seed, struct array *array)
                         array->events[array->operations_count++] = array->events_count;
                         array->events_count += (flags & STREAM_REPLY) == 0;
                         struct place place = stream_commit(&stream, bytes, flags);
+                        array->end_byte = stream.head_byte;
                         assert_int_equal(stream.head_event, array->events_count);
                         /* Everybody who was at the head needs this operation from its first byte on. */
                         for (size_t i = 0; i < READERS; i++) {

@@ -172,7 +172,7 @@ struct world {
         uint32_t groups_count; /* ever made */
         uint32_t subscribers_max, cohorts_max;
         bool large_events, moves, privates, churn;
-        uint64_t matched, released; /* events */
+        uint64_t matched, released, lost; /* events */
 };
 
 struct totals {
@@ -282,6 +282,41 @@ static void cohort_ended(void *context, struct cohort *cohort)
         must(cohort->members_count == 0 && cohort->spans_count == 0, "cohort %u", group->number);
         if (!list_is_linked(&group->link))
                 list_push_back(&world->ended, &group->link);
+}
+
+/* What is told as lost is an event that its subscriber has not had, whole, as it was appended. Returns its index. */
+static size_t check_lost_event(const struct world *world, struct subscriber *subscriber, struct span operation)
+{
+        uint64_t sequence;
+        must(operation.size >= RECORD_BYTES(0), "a lost event of %zu bytes", operation.size);
+        memcpy(&sequence, operation.bytes + 8, 8);
+        released_events(subscriber);
+        for (size_t i = subscriber->released_index; i < subscriber->expected_count; i++) {
+                const struct expected *expected = &subscriber->expected[i];
+                if (expected->record.sequence != sequence)
+                        continue;
+                must(expected->is_event, "a reply is told as lost");
+                must(operation.size == RECORD_BYTES(expected->record.body_bytes), "a lost event in part");
+                must(record_holds(&expected->record, 0, operation.bytes, operation.size), "a lost event's bytes");
+                return i;
+        }
+        /* What is just being appended is expected only afterwards. */
+        must(sequence == world->sequence - 1, "event %llu is told as lost", (unsigned long long)sequence);
+        return SIZE_MAX;
+}
+
+static void lost(void *context, const struct lane *lane, enum loss loss, uint64_t count, struct span first,
+                 struct span last)
+{
+        struct world *world = context;
+        struct subscriber *subscriber = container_of((struct lane *)(uintptr_t)lane, struct subscriber, lane);
+        must(count > 0 && loss < LOSSES, "nothing is told as lost");
+        /* One end or the other is unknown where only replies share its chunk. */
+        size_t first_index = first.size == 0 ? 0 : check_lost_event(world, subscriber, first);
+        size_t last_index = last.size == 0 ? SIZE_MAX : check_lost_event(world, subscriber, last);
+        must(first_index <= last_index, "lost backwards");
+        must(count > 1 || first.size == 0 || last.size == 0 || first_index == last_index, "one event with two ends");
+        world->lost += count;
 }
 
 static struct group *group_of(struct world *world, size_t index)
@@ -901,6 +936,7 @@ static uint64_t run(uint64_t seed, enum sim_mode mode, FILE *trace)
                 wrong("cannot start");
         world.lanes.io = world.io;
         world.lanes.cohort_ended = cohort_ended;
+        world.lanes.lost = lost;
         world.lanes.context = &world;
 
         uint64_t turns = 50 + below(&world, 400);
@@ -943,6 +979,8 @@ static uint64_t run(uint64_t seed, enum sim_mode mode, FILE *trace)
              (unsigned long long)account->matched, (unsigned long long)account->released,
              (unsigned long long)account_dropped(account), (unsigned long long)world.matched,
              (unsigned long long)world.released);
+        must(world.lost == account_dropped(account), "%llu of %llu losses were told", (unsigned long long)world.lost,
+             (unsigned long long)account_dropped(account));
         totals.dropped += account_dropped(account);
         uint64_t hash = sim_trace_hash(world.io);
         io_stop(world.io);
