@@ -548,7 +548,8 @@ static void epoll_wake(struct io *io)
         (void)!write(epoll->wake_fd, &one, sizeof(one));
 }
 
-static int epoll_listen(struct io *io, const char *address, uint32_t number, char bound[IO_ADDRESS_BYTES_MAX])
+static int epoll_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t number,
+                        char bound[IO_ADDRESS_BYTES_MAX])
 {
         struct epoll *epoll = container_of(io, struct epoll, io);
         uint32_t slot = 0;
@@ -556,7 +557,7 @@ static int epoll_listen(struct io *io, const char *address, uint32_t number, cha
                 slot++;
         if (slot == LISTENERS_MAX)
                 return -EMFILE;
-        int fd = socket_listen(address, epoll->settings.send_buffer_bytes, bound);
+        int fd = socket_listen(address, sharing, epoll->settings.send_buffer_bytes, bound);
         if (fd < 0)
                 return fd;
         (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* accept() has no flag of its own for that */

@@ -70,7 +70,13 @@ uint64_t io_now_ns(const struct io *io)
 
 int io_listen(struct io *io, const char *address, uint32_t listener, char bound[IO_ADDRESS_BYTES_MAX])
 {
-        return io->operations->listen(io, address, listener, bound);
+        return io->operations->listen(io, address, IO_ALONE, listener, bound);
+}
+
+int io_listen_shared(struct io *io, const char *address, enum io_sharing sharing, uint32_t listener,
+                     char bound[IO_ADDRESS_BYTES_MAX])
+{
+        return io->operations->listen(io, address, sharing, listener, bound);
 }
 
 void io_stop_listening(struct io *io)

@@ -130,6 +130,17 @@ uint64_t io_clock_ns(const struct io *io);
  * that nobody serves is replaced. 0 or -errno (-EINVAL: not an address, -EADDRINUSE, -EACCES …). May be called on a
  * running io. */
 int io_listen(struct io *io, const char *address, uint32_t listener, char bound[IO_ADDRESS_BYTES_MAX]);
+
+enum io_sharing {
+        IO_ALONE,        /* nobody else listens there, nor can */
+        IO_SHARED_FIRST, /* nobody else listens there, but others of this user can join */
+        IO_SHARED_JOINS, /* the address that the first one was bound to */
+};
+/* The same for several io of one process that listen at one TCP address: the kernel gives each connection to one of
+ * them. That nobody else listens there is known of the first, so each of the others has to follow in this process while
+ * the first goes on. -EOPNOTSUPP: a UNIX socket has one listener. */
+int io_listen_shared(struct io *io, const char *address, enum io_sharing sharing, uint32_t listener,
+                     char bound[IO_ADDRESS_BYTES_MAX]);
 /* Accepts no more on any listener; the listening sockets close. */
 void io_stop_listening(struct io *io);
 /* Begins to connect; the outcome comes as IO_CONNECTED with *id. 0 or -errno (then there is no id). */
@@ -175,7 +186,8 @@ const char *io_address_text(const struct io_address *address, char text[IO_ADDRE
 
 struct io_operations {
         void (*stop)(struct io *io);
-        int (*listen)(struct io *io, const char *address, uint32_t listener, char bound[IO_ADDRESS_BYTES_MAX]);
+        int (*listen)(struct io *io, const char *address, enum io_sharing sharing, uint32_t listener,
+                      char bound[IO_ADDRESS_BYTES_MAX]);
         void (*stop_listening)(struct io *io);
         int (*connect)(struct io *io, const char *address, io_id *id);
         int (*poll)(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns);

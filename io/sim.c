@@ -400,8 +400,10 @@ static bool has_address(const struct list *rows, const char *text)
         return false;
 }
 
-static int operation_listen(struct io *io, const char *address, uint32_t listener, char bound[IO_ADDRESS_BYTES_MAX])
+static int operation_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t listener,
+                            char bound[IO_ADDRESS_BYTES_MAX])
 {
+        (void)sharing; /* each reactor has addresses of its own: a peer is told by the simulation whom it reaches */
         struct sim *sim = sim_of(io);
         struct simnet *net = sim->net;
         int error = bind_text(sim, address, bound);

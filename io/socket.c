@@ -72,22 +72,40 @@ static int socket_bind(int fd, const struct io_address *address)
         return 0;
 }
 
-int socket_listen(const char *text, uint32_t send_buffer_bytes, char bound[IO_ADDRESS_BYTES_MAX])
+/* SO_REUSEPORT lets every process of this user join, and so two engines would serve one port without a word. So the
+ * first socket binds and listens without it, which fails beside any other listener, and lets others join only then. No
+ * moment is left between the look and the bind. */
+static int socket_bind_and_listen(int fd, const struct io_address *address, enum io_sharing sharing)
+{
+        if (sharing == IO_SHARED_JOINS)
+                socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        int error = socket_bind(fd, address);
+        if (error != 0)
+                return error;
+        if (listen(fd, BACKLOG) != 0)
+                return -errno;
+        if (sharing == IO_SHARED_FIRST)
+                socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        return 0;
+}
+
+int socket_listen(const char *text, enum io_sharing sharing, uint32_t send_buffer_bytes,
+                  char bound[IO_ADDRESS_BYTES_MAX])
 {
         struct io_address address;
         int error = address_parse(text, &address);
         if (error != 0)
                 return error;
         int family = address_family(&address);
+        if (family == AF_UNIX && sharing != IO_ALONE)
+                return -EOPNOTSUPP;
         int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
         if (family != AF_UNIX)
                 socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         socket_tune(fd, family, send_buffer_bytes);
-        error = socket_bind(fd, &address);
-        if (error == 0 && listen(fd, BACKLOG) != 0)
-                error = -errno;
+        error = socket_bind_and_listen(fd, &address, sharing);
         if (error == 0)
                 error = socket_bound(fd, bound);
         if (error != 0) {

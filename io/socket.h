@@ -6,7 +6,8 @@
 
 /* A listening socket, or -errno. What connections need is set here, since accepted ones inherit it. A UNIX socket file
  * is replaced when a connect() to it is refused, that is when nobody serves it. */
-int socket_listen(const char *address, uint32_t send_buffer_bytes, char bound[IO_ADDRESS_BYTES_MAX]);
+int socket_listen(const char *address, enum io_sharing sharing, uint32_t send_buffer_bytes,
+                  char bound[IO_ADDRESS_BYTES_MAX]);
 /* Ends listening at once, even while requests of io_uring hold the file; closes; removes the file of a UNIX socket,
  * `bound` being its address. */
 void socket_stop_listening(int fd, const char *bound);

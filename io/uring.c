@@ -943,7 +943,8 @@ static void uring_wake(struct io *io)
         (void)!write(uring->wake_fd, &one, sizeof(one));
 }
 
-static int uring_listen(struct io *io, const char *address, uint32_t number, char bound[IO_ADDRESS_BYTES_MAX])
+static int uring_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t number,
+                        char bound[IO_ADDRESS_BYTES_MAX])
 {
         struct uring *uring = container_of(io, struct uring, io);
         uint32_t slot = 0;
@@ -951,7 +952,7 @@ static int uring_listen(struct io *io, const char *address, uint32_t number, cha
                 slot++;
         if (slot == LISTENERS_MAX)
                 return -EMFILE;
-        int fd = socket_listen(address, uring->settings.send_buffer_bytes, bound);
+        int fd = socket_listen(address, sharing, uring->settings.send_buffer_bytes, bound);
         if (fd < 0)
                 return fd;
         struct listener *listener = &uring->listeners[slot];
