@@ -3,7 +3,7 @@
  *      io_poll()   send(), in the order of io_send()          → IO_RELEASED, IO_WRITABLE later
  *                  reconcile: what is asked of epoll; closes  → IO_CLOSED
  *                  epoll_wait(), asleep only if nothing was told yet
- *                  accept(), recv() into the arena            → IO_ACCEPTED, IO_RECEIVED, IO_ENDED ...
+ *                  recv() into the arena, accept()            → IO_RECEIVED, IO_ENDED, IO_ACCEPTED ...
  *
  * Level-triggered, so what one poll has no room for the next one is told again. Received bytes lie one behind the other
  * in the arena, which the next poll begins anew. A connection without wishes is taken out of the epoll set, because
@@ -25,11 +25,9 @@
 #include "engine/base/clock.h"
 #include "engine/base/list.h"
 #include "io/conns.h"
+#include "io/listeners.h"
 #include "io/socket.h"
 
-#define LISTENERS_MAX 64
-#define ACCEPTS_PER_POLL 256
-#define ACCEPT_RETRY_NS (100 * NS_PER_MS)
 #define READY_MAX 1024
 #define ARENA_BUFFERS_MAX 32
 #define DATAGRAM_BYTES_MAX 65535u
@@ -62,14 +60,6 @@ struct conn {
 
 static_assert(sizeof(struct conn) <= 128, "idle connections are cheap");
 
-struct listener {
-        int fd; /* -1: the slot is free */
-        uint32_t number;
-        bool waiting; /* not in epoll's set until retry_ns */
-        uint64_t retry_ns;
-        char bound[IO_ADDRESS_BYTES_MAX];
-};
-
 struct epoll {
         struct io io;
         struct io_settings settings;
@@ -84,17 +74,13 @@ struct epoll {
         uint8_t *arena;
         size_t arena_bytes;
         size_t arena_used;
-        struct listener listeners[LISTENERS_MAX];
-        uint32_t listeners_count;
-        uint64_t retry_ns; /* of the earliest waiting listener; UINT64_MAX: none */
-        unsigned texts_used;
+        struct listeners listeners;
         struct io_feature features[FEATURES_COUNT];
         struct epoll_event ready[READY_MAX];
         uint32_t again[READY_MAX]; /* connections that filled their read */
-        char texts[ACCEPTS_PER_POLL][IO_ADDRESS_BYTES_MAX];
 };
 
-/* What epoll hands back: a listener's slot, the wake descriptor, or an id (never below 2^32). */
+/* What epoll hands back: a listener's row, the wake descriptor, or an id (never below 2^32). */
 #define TAG_WAKE LISTENERS_MAX
 
 struct batch {
@@ -312,61 +298,36 @@ static bool epoll_conn_ready(struct epoll *epoll, struct conn *conn, uint32_t re
 
 /* ---- listeners ---- */
 
-static void listener_watch(struct epoll *epoll, struct listener *listener, bool watched)
+/* A refused one is not watched until it may try again: epoll would tell it all the time. */
+static void epoll_reconcile_listeners(struct epoll *epoll)
 {
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)(listener - epoll->listeners)};
-        epoll->io.statistics.system_calls++;
-        (void)epoll_ctl(epoll->fd, watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd, &event);
-        listener->waiting = !watched;
-}
-
-static void epoll_accept_refused(struct epoll *epoll, struct listener *listener, int error)
-{
-        if (error == EAGAIN || error == ECONNABORTED || error == EINTR)
-                return; /* nobody there, or the peer is gone again */
-        /* Mostly no descriptors or no memory; those that wait are accepted later. */
-        epoll->io.statistics.accepts_refused++;
-        listener_watch(epoll, listener, false);
-        listener->retry_ns = epoll->io.now_ns + ACCEPT_RETRY_NS;
-        if (listener->retry_ns < epoll->retry_ns)
-                epoll->retry_ns = listener->retry_ns;
-}
-
-static void epoll_accept(struct epoll *epoll, struct listener *listener, struct batch *batch)
-{
-        while (batch_has_room(batch) && epoll->texts_used < ACCEPTS_PER_POLL) {
-                epoll->io.statistics.system_calls++;
-                int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
-                if (fd < 0) {
-                        epoll_accept_refused(epoll, listener, errno);
-                        return;
+        epoll->listeners.dirty = false;
+        for (uint32_t i = 0; i < epoll->listeners.count; i++) {
+                struct listener *listener = &epoll->listeners.rows[i];
+                bool watched = listener->fd >= 0 && listener->retry_ns == 0;
+                if (listener->fd >= 0 && watched != listener->watched) {
+                        struct epoll_event event = {.events = EPOLLIN, .data.u64 = i};
+                        epoll->io.statistics.system_calls++;
+                        (void)epoll_ctl(epoll->fd, watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd, &event);
                 }
-                struct conn *conn = epoll_conn_new(epoll, fd);
-                if (conn == NULL) {
-                        epoll->io.statistics.accepts_refused++;
-                        close(fd);
-                        continue;
-                }
-                epoll->io.statistics.accepts++;
-                char *peer = epoll->texts[epoll->texts_used++];
-                socket_accepted(fd, epoll->settings.send_buffer_bytes, peer);
-                struct io_event *event = batch_add(batch, IO_ACCEPTED, conns_id(&epoll->conns, conn));
-                event->listener = listener->number;
-                event->span = span_of_text(peer);
+                listener->watched = watched; /* with its socket it has left the set */
         }
 }
 
-static void epoll_retry_listeners(struct epoll *epoll)
+static void epoll_accept(struct epoll *epoll, struct batch *batch)
 {
-        epoll->retry_ns = UINT64_MAX;
-        for (uint32_t i = 0; i < epoll->listeners_count; i++) {
-                struct listener *listener = &epoll->listeners[i];
-                if (listener->fd < 0 || !listener->waiting)
+        struct newcomer newcomer;
+        while (batch_has_room(batch) && listeners_accept(&epoll->listeners, &newcomer)) {
+                struct conn *conn = epoll_conn_new(epoll, newcomer.fd);
+                if (conn == NULL) {
+                        epoll->io.statistics.accepts_refused++;
+                        close(newcomer.fd);
                         continue;
-                if (listener->retry_ns <= epoll->io.now_ns)
-                        listener_watch(epoll, listener, true);
-                else if (listener->retry_ns < epoll->retry_ns)
-                        epoll->retry_ns = listener->retry_ns;
+                }
+                epoll->io.statistics.accepts++;
+                struct io_event *event = batch_add(batch, IO_ACCEPTED, conns_id(&epoll->conns, conn));
+                event->listener = newcomer.listener;
+                event->span = newcomer.address;
         }
 }
 
@@ -430,7 +391,7 @@ static void epoll_dispatch(struct epoll *epoll, int ready_count, struct batch *b
         for (int i = 0; i < ready_count && batch->max - batch->count >= 2; i++) {
                 const struct epoll_event *ready = &epoll->ready[i];
                 if (unlikely(ready->data.u64 < LISTENERS_MAX)) {
-                        epoll_accept(epoll, &epoll->listeners[ready->data.u64], batch);
+                        listeners_told(&epoll->listeners, (uint32_t)ready->data.u64);
                 } else if (unlikely(ready->data.u64 == TAG_WAKE)) {
                         epoll_woken(epoll, batch);
                 } else {
@@ -455,22 +416,28 @@ static void epoll_dispatch(struct epoll *epoll, int ready_count, struct batch *b
 static int epoll_poll(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns)
 {
         struct epoll *epoll = container_of(io, struct epoll, io);
-        struct batch batch = {.events = events, .max = events_max};
+        struct batch batch = {.events = events};
         io->statistics.polls++;
         epoll->arena_used = 0;
-        epoll->texts_used = 0;
         for (;;) {
+                listeners_begin(&epoll->listeners);
+                bool any_newcomers = listeners_are_ready(&epoll->listeners);
+                batch.max = events_max - (any_newcomers ? events_max / 8 : 0);
                 epoll_send_queued(epoll, &batch);
-                if (unlikely(epoll->retry_ns <= io->now_ns))
-                        epoll_retry_listeners(epoll);
+                if (unlikely(epoll->listeners.dirty))
+                        epoll_reconcile_listeners(epoll);
                 epoll_reconcile(epoll, &batch);
                 int ready_max = batch.max - batch.count < READY_MAX ? batch.max - batch.count : READY_MAX;
-                uint64_t until_ns = deadline_ns < epoll->retry_ns ? deadline_ns : epoll->retry_ns;
+                uint64_t retry_ns = epoll->listeners.retry_ns;
+                uint64_t until_ns = deadline_ns < retry_ns ? deadline_ns : retry_ns;
                 int ready_count = 0;
                 if (likely(ready_max > 0))
-                        ready_count = epoll_sleep(epoll, ready_max, batch.count > 0 ? 0 : until_ns);
+                        ready_count = epoll_sleep(epoll, ready_max, batch.count > 0 || any_newcomers ? 0 : until_ns);
                 io->now_ns = clock_monotonic_ns();
                 epoll_dispatch(epoll, ready_count, &batch);
+                batch.max = events_max;
+                if (unlikely(listeners_are_ready(&epoll->listeners)))
+                        epoll_accept(epoll, &batch);
                 if (batch.count > 0 || io->now_ns >= deadline_ns)
                         return batch.count;
         }
@@ -551,34 +518,12 @@ static void epoll_wake(struct io *io)
 static int epoll_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t number,
                         char bound[IO_ADDRESS_BYTES_MAX])
 {
-        struct epoll *epoll = container_of(io, struct epoll, io);
-        uint32_t slot = 0;
-        while (slot < epoll->listeners_count && epoll->listeners[slot].fd >= 0)
-                slot++;
-        if (slot == LISTENERS_MAX)
-                return -EMFILE;
-        int fd = socket_listen(address, sharing, epoll->settings.send_buffer_bytes, bound);
-        if (fd < 0)
-                return fd;
-        (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* accept() has no flag of its own for that */
-        struct listener *listener = &epoll->listeners[slot];
-        *listener = (struct listener){.fd = fd, .number = number};
-        memcpy(listener->bound, bound, IO_ADDRESS_BYTES_MAX);
-        if (slot == epoll->listeners_count)
-                epoll->listeners_count++;
-        listener_watch(epoll, listener, true);
-        return 0;
+        return listeners_add(&container_of(io, struct epoll, io)->listeners, address, sharing, number, bound);
 }
 
 static void epoll_stop_listening(struct io *io)
 {
-        struct epoll *epoll = container_of(io, struct epoll, io);
-        for (uint32_t i = 0; i < epoll->listeners_count; i++) {
-                if (epoll->listeners[i].fd >= 0)
-                        socket_stop_listening(epoll->listeners[i].fd, epoll->listeners[i].bound);
-                epoll->listeners[i].fd = -1;
-        }
-        epoll->retry_ns = UINT64_MAX;
+        listeners_stop(&container_of(io, struct epoll, io)->listeners);
 }
 
 static int epoll_connect(struct io *io, const char *address, io_id *id)
@@ -654,6 +599,7 @@ static void epoll_free(struct epoll *epoll)
                 close(epoll->wake_fd);
         if (epoll->fd >= 0)
                 close(epoll->fd);
+        listeners_fini(&epoll->listeners);
         conns_fini(&epoll->conns);
         free(epoll);
 }
@@ -713,7 +659,8 @@ static int epoll_init(struct epoll *epoll)
         /* Old seccomp profiles answer EPERM for calls they do not know. */
         struct timespec at_once = {0};
         epoll->features[FEATURE_NANOSECONDS].present = epoll_pwait2(epoll->fd, epoll->ready, 1, &at_once, NULL) >= 0;
-        return conns_init(&epoll->conns, sizeof(struct conn), settings->conns_max);
+        int error = listeners_init(&epoll->listeners, &epoll->io, settings);
+        return error != 0 ? error : conns_init(&epoll->conns, sizeof(struct conn), settings->conns_max);
 }
 
 int io_epoll_start(struct io **io, const struct io_settings *settings)
@@ -724,7 +671,6 @@ int io_epoll_start(struct io **io, const struct io_settings *settings)
         epoll->settings = *settings;
         epoll->fd = -1;
         epoll->wake_fd = -1;
-        epoll->retry_ns = UINT64_MAX;
         list_init(&epoll->dirty);
         memcpy(epoll->features, feature_rows, sizeof(feature_rows));
         epoll->io = (struct io){

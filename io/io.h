@@ -80,6 +80,7 @@ struct io_settings {
         uint32_t receive_buffers_count; /* shared by all connections of this reactor; a power of two */
         uint32_t send_buffer_bytes;     /* SO_SNDBUF of every connection; 0: the kernel's own tuning */
         uint32_t entries;               /* io_uring submission entries; a power of two */
+        uint32_t accepts_max;           /* connections that one io_poll() accepts; 0: as the backend thinks fit */
 };
 
 /* What the engine may ask of this backend and what it turned out to be. Set by io_start(), never changes. */

@@ -8,7 +8,8 @@
  *                  collect: completions become events, sends first
  *
  * Sends carry MSG_DONTWAIT, so each is done when it has been submitted and the kernel never keeps lent bytes. What is
- * left waiting in the kernel are multishot receives and accepts, and one-shot polls for POLLOUT after a short send.
+ * left waiting in the kernel are multishot receives, and one-shot polls: of listeners, and for POLLOUT after a short
+ * send.
  *
  * The thread of the first io_poll() owns the ring (IORING_SETUP_SINGLE_ISSUER; the ring is born disabled), so one
  * thread may start what another runs.
@@ -36,6 +37,7 @@
 #include "engine/base/list.h"
 #include "io/buffers.h"
 #include "io/conns.h"
+#include "io/listeners.h"
 #include "io/socket.h"
 
 /* Newer than liburing 2.3. */
@@ -43,9 +45,6 @@
 #define IORING_SETUP_NO_SQARRAY (1U << 16)
 #endif
 
-#define LISTENERS_MAX 64
-#define ACCEPTS_PER_POLL 256
-#define ACCEPT_RETRY_NS (100 * NS_PER_MS)
 #define WRITABLE_RETRY_NS (10 * NS_PER_MS)
 #define CQ_ENTRIES_MAX 65536u
 #define TASK_ROUNDS_MAX 8
@@ -55,7 +54,6 @@
 enum {
         FEATURE_TIMEOUT,
         FEATURE_BUFFER_RING,
-        FEATURE_MULTISHOT_ACCEPT,
         FEATURE_MULTISHOT_RECEIVE,
         FEATURE_MULTISHOT_DATAGRAM,
         FEATURE_COOPERATIVE,
@@ -68,7 +66,6 @@ enum {
 static const struct io_feature feature_rows[FEATURES_COUNT] = {
         [FEATURE_TIMEOUT] = {"timeout in io_uring_enter", "5.11", "epoll", false},
         [FEATURE_BUFFER_RING] = {"provided buffer ring", "5.19", "epoll", false},
-        [FEATURE_MULTISHOT_ACCEPT] = {"multishot accept", "5.19", "epoll", false},
         [FEATURE_MULTISHOT_RECEIVE] = {"multishot receive", "6.0", "epoll", false},
         [FEATURE_MULTISHOT_DATAGRAM] = {"multishot datagram receive", "6.0", "epoll", false},
         [FEATURE_COOPERATIVE] = {"cooperative task work", "5.19", "epoll", false},
@@ -85,7 +82,7 @@ enum operation {
         OPERATION_WRITABLE,
         OPERATION_CONNECT,
         OPERATION_CANCEL_RECEIVE,
-        OPERATION_ACCEPT,
+        OPERATION_LISTEN,
         OPERATION_WAKE,
 };
 
@@ -119,14 +116,6 @@ struct conn {
 
 static_assert(sizeof(struct conn) <= 128, "idle connections are cheap");
 
-struct listener {
-        int fd; /* -1: the slot is free, once it is not `accepting` any more */
-        uint32_t number;
-        bool accepting;
-        uint64_t retry_ns; /* 0: at once */
-        char bound[IO_ADDRESS_BYTES_MAX];
-};
-
 struct message {
         struct msghdr header;
         struct iovec pieces[IO_PIECES_MAX];
@@ -156,10 +145,7 @@ struct uring {
         struct list later; /* connections, by their link in dirty: they are put there at later_ns */
         struct list ready;
         uint64_t later_ns; /* UINT64_MAX: none waits */
-        struct listener listeners[LISTENERS_MAX];
-        uint32_t listeners_count;
-        bool listeners_dirty;
-        uint64_t retry_ns; /* when the earliest refused listener tries again; UINT64_MAX: none */
+        struct listeners listeners;
         uint64_t wake_value;
         int wake_fd;
         bool wake_reading;
@@ -169,8 +155,6 @@ struct uring {
         unsigned enter_flags;
         bool enabled;
         pthread_t owner;
-        char *texts; /* addresses told by IO_ACCEPTED, borrowed until the next poll */
-        unsigned texts_used;
         struct io_feature features[FEATURES_COUNT];
         void *ring_mapping;
         size_t ring_mapping_bytes;
@@ -304,6 +288,13 @@ static struct io_uring_sqe *uring_conn_request(struct uring *uring, enum io_urin
         return sqe;
 }
 
+/* One-shot: completes when `wanted` is there. */
+static void uring_poll_request(struct uring *uring, int fd, short wanted, uint64_t data)
+{
+        struct io_uring_sqe *sqe = uring_request(uring, IORING_OP_POLL_ADD, fd, data);
+        sqe->poll32_events = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (uint32_t)wanted : (uint32_t)wanted << 16;
+}
+
 static void uring_cancel(struct uring *uring, uint64_t target, uint64_t data)
 {
         struct io_uring_sqe *sqe = uring_request(uring, IORING_OP_ASYNC_CANCEL, -1, data);
@@ -372,8 +363,8 @@ static void conn_receive(struct uring *uring, struct conn *conn)
 
 static void conn_poll_writable(struct uring *uring, struct conn *conn, enum operation operation)
 {
-        struct io_uring_sqe *sqe = uring_conn_request(uring, IORING_OP_POLL_ADD, conn, operation);
-        sqe->poll32_events = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? POLLOUT : (uint32_t)POLLOUT << 16;
+        uring_poll_request(uring, conn->fd, POLLOUT, conn_user_data(uring, conn, operation));
+        conn->outstanding++;
 }
 
 static void conn_cancel_receive(struct uring *uring, struct conn *conn)
@@ -597,34 +588,29 @@ static void uring_receive_not_cancelled(struct uring *uring, struct conn *conn)
         conn_make_dirty(uring, conn);
 }
 
-static void uring_accepted(struct uring *uring, const struct io_uring_cqe *cqe, struct batch *batch)
+/* The listener may have closed meanwhile; a poll that failed is as good as any, since accept() tells what there is. */
+static void uring_listener_told(struct uring *uring, const struct io_uring_cqe *cqe)
 {
-        struct listener *listener = &uring->listeners[(uint32_t)cqe->user_data & (IO_CONNS_MAX - 1)];
-        if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
-                listener->accepting = false;
-                uring->listeners_dirty = true;
-        }
-        int fd = cqe->res;
-        if (fd < 0) {
-                /* Mostly no descriptors or no memory; those that wait are accepted later. */
-                if (listener->fd >= 0 && fd != -ECONNABORTED && fd != -EINTR && fd != -ECANCELED) {
+        uint32_t row = (uint32_t)cqe->user_data & (IO_CONNS_MAX - 1);
+        uring->listeners.rows[row].watched = false;
+        listeners_told(&uring->listeners, row);
+}
+
+static void uring_accept(struct uring *uring, struct batch *batch)
+{
+        struct newcomer newcomer;
+        while (batch_has_room(batch) && listeners_accept(&uring->listeners, &newcomer)) {
+                struct conn *conn = uring_conn_new(uring, newcomer.fd);
+                if (conn == NULL) {
                         uring->io.statistics.accepts_refused++;
-                        listener->retry_ns = uring->io.now_ns + ACCEPT_RETRY_NS;
+                        close(newcomer.fd);
+                        continue;
                 }
-                return;
+                uring->io.statistics.accepts++;
+                struct io_event *event = batch_add(batch, IO_ACCEPTED, conns_id(&uring->conns, conn));
+                event->listener = newcomer.listener;
+                event->span = newcomer.address;
         }
-        struct conn *conn = listener->fd >= 0 ? uring_conn_new(uring, fd) : NULL;
-        if (conn == NULL) {
-                uring->io.statistics.accepts_refused++;
-                close(fd);
-                return;
-        }
-        uring->io.statistics.accepts++;
-        char *peer = uring->texts + (size_t)uring->texts_used++ * IO_ADDRESS_BYTES_MAX;
-        socket_accepted(fd, uring->settings.send_buffer_bytes, peer);
-        struct io_event *event = batch_add(batch, IO_ACCEPTED, conns_id(&uring->conns, conn));
-        event->listener = listener->number;
-        event->span = span_of_text(peer);
 }
 
 static void uring_woken(struct uring *uring, const struct io_uring_cqe *cqe, struct batch *batch)
@@ -641,8 +627,8 @@ static void uring_completed(struct uring *uring, const struct io_uring_cqe *cqe,
         switch (operation) {
         case OPERATION_NONE:
                 return;
-        case OPERATION_ACCEPT:
-                uring_accepted(uring, cqe, batch);
+        case OPERATION_LISTEN:
+                uring_listener_told(uring, cqe);
                 return;
         case OPERATION_WAKE:
                 uring_woken(uring, cqe, batch);
@@ -751,7 +737,7 @@ static void uring_collect(struct uring *uring, struct batch *batch)
         uring_collect_sends(uring, batch);
         uring_tell_ready(uring, batch);
         unsigned head = uring->cq_head;
-        while (head != tail && batch_has_room(batch) && uring->texts_used < ACCEPTS_PER_POLL)
+        while (head != tail && batch_has_room(batch))
                 uring_completed(uring, &uring->cqes[head++ & uring->cq_mask], batch);
         uring_completions_taken(uring, head);
         uring_tell_ready(uring, batch);
@@ -761,33 +747,23 @@ static void uring_collect(struct uring *uring, struct batch *batch)
 
 static void uring_reconcile_listeners(struct uring *uring)
 {
-        uring->listeners_dirty = false;
-        uring->retry_ns = UINT64_MAX;
-        for (uint32_t i = 0; i < uring->listeners_count; i++) {
-                struct listener *listener = &uring->listeners[i];
-                if (listener->fd < 0 || listener->accepting)
+        uring->listeners.dirty = false;
+        for (uint32_t i = 0; i < uring->listeners.count; i++) {
+                struct listener *listener = &uring->listeners.rows[i];
+                if (listener->fd < 0 || listener->watched || listener->ready || listener->retry_ns != 0)
                         continue;
-                if (listener->retry_ns > uring->io.now_ns) {
-                        if (listener->retry_ns < uring->retry_ns)
-                                uring->retry_ns = listener->retry_ns;
-                        continue;
-                }
-                struct io_uring_sqe *sqe =
-                        uring_request(uring, IORING_OP_ACCEPT, listener->fd, user_data(OPERATION_ACCEPT, 0, i));
-                sqe->ioprio = IORING_ACCEPT_MULTISHOT;
-                sqe->accept_flags = SOCK_CLOEXEC;
-                listener->accepting = true;
+                uring_poll_request(uring, listener->fd, POLLIN, user_data(OPERATION_LISTEN, 0, i));
+                listener->watched = true;
         }
 }
 
 /* What the last batch borrowed is taken back; then requests are made, behind the sends that are queued already. */
 static void uring_reconcile(struct uring *uring)
 {
-        uring->texts_used = 0;
         buffers_refill(&uring->buffers);
         if (uring->datagram_buffers.mapping != NULL)
                 buffers_refill(&uring->datagram_buffers);
-        if (unlikely(uring->listeners_dirty || uring->retry_ns <= uring->io.now_ns))
+        if (unlikely(uring->listeners.dirty))
                 uring_reconcile_listeners(uring);
         if (!uring->wake_reading) {
                 struct io_uring_sqe *sqe =
@@ -833,18 +809,26 @@ static void uring_run_task_work(struct uring *uring, int events_max)
 static int uring_poll(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns)
 {
         struct uring *uring = container_of(io, struct uring, io);
-        struct batch batch = {.events = events, .max = events_max};
+        struct batch batch = {.events = events};
         io->statistics.polls++;
         for (;;) {
+                listeners_begin(&uring->listeners);
                 uring_reconcile(uring);
-                bool may_sleep = list_is_empty(&uring->ready) && uring->cq_head == uring_completions_tail(uring);
-                uint64_t sleep_until_ns = deadline_ns < uring->retry_ns ? deadline_ns : uring->retry_ns;
+                bool any_newcomers = listeners_are_ready(&uring->listeners);
+                bool may_sleep = list_is_empty(&uring->ready) && !any_newcomers &&
+                                 uring->cq_head == uring_completions_tail(uring);
+                uint64_t retry_ns = uring->listeners.retry_ns;
+                uint64_t sleep_until_ns = deadline_ns < retry_ns ? deadline_ns : retry_ns;
                 if (uring->later_ns < sleep_until_ns)
                         sleep_until_ns = uring->later_ns;
                 uring_enter(uring, IORING_ENTER_GETEVENTS, may_sleep && sleep_until_ns > 0, sleep_until_ns);
                 uring_run_task_work(uring, events_max);
                 io->now_ns = clock_monotonic_ns();
+                batch.max = events_max - (any_newcomers ? events_max / 8 : 0);
                 uring_collect(uring, &batch);
+                batch.max = events_max;
+                if (unlikely(listeners_are_ready(&uring->listeners)))
+                        uring_accept(uring, &batch);
                 if (batch.count > 0 || io->now_ns >= deadline_ns)
                         return batch.count;
         }
@@ -946,37 +930,16 @@ static void uring_wake(struct io *io)
 static int uring_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t number,
                         char bound[IO_ADDRESS_BYTES_MAX])
 {
-        struct uring *uring = container_of(io, struct uring, io);
-        uint32_t slot = 0;
-        while (slot < uring->listeners_count && (uring->listeners[slot].fd >= 0 || uring->listeners[slot].accepting))
-                slot++;
-        if (slot == LISTENERS_MAX)
-                return -EMFILE;
-        int fd = socket_listen(address, sharing, uring->settings.send_buffer_bytes, bound);
-        if (fd < 0)
-                return fd;
-        struct listener *listener = &uring->listeners[slot];
-        *listener = (struct listener){.fd = fd, .number = number};
-        memcpy(listener->bound, bound, IO_ADDRESS_BYTES_MAX);
-        if (slot == uring->listeners_count)
-                uring->listeners_count++;
-        uring->listeners_dirty = true;
-        return 0;
+        return listeners_add(&container_of(io, struct uring, io)->listeners, address, sharing, number, bound);
 }
 
 static void uring_stop_listening(struct io *io)
 {
         struct uring *uring = container_of(io, struct uring, io);
-        for (uint32_t i = 0; i < uring->listeners_count; i++) {
-                struct listener *listener = &uring->listeners[i];
-                if (listener->fd < 0)
-                        continue;
-                socket_stop_listening(listener->fd, listener->bound);
-                listener->fd = -1;
-                if (listener->accepting && uring->enabled)
-                        uring_cancel(uring, user_data(OPERATION_ACCEPT, 0, i), 0);
-        }
-        uring->retry_ns = UINT64_MAX;
+        listeners_stop(&uring->listeners);
+        for (uint32_t i = 0; i < uring->listeners.count && uring->enabled; i++)
+                if (uring->listeners.rows[i].watched && uring->listeners.rows[i].fd < 0)
+                        uring_cancel(uring, user_data(OPERATION_LISTEN, 0, i), 0);
 }
 
 static int uring_connect(struct io *io, const char *address, io_id *id)
@@ -1076,7 +1039,7 @@ static void uring_free(struct uring *uring)
         buffers_fini(&uring->datagram_buffers);
         buffers_fini(&uring->buffers);
         conns_fini(&uring->conns);
-        free(uring->texts);
+        listeners_fini(&uring->listeners);
         free(uring);
 }
 
@@ -1207,7 +1170,6 @@ static int uring_init(struct uring *uring)
         bool is_6_0 = uring_knows(uring, IORING_OP_SEND_ZC);
         uring->features[FEATURE_MULTISHOT_RECEIVE].present = is_6_0;
         uring->features[FEATURE_MULTISHOT_DATAGRAM].present = is_6_0;
-        uring->features[FEATURE_MULTISHOT_ACCEPT].present = is_6_0 || uring_knows(uring, IORING_OP_SOCKET);
         if (!is_6_0 || !uring->features[FEATURE_TIMEOUT].present)
                 return -ENOSYS;
         uint32_t number;
@@ -1217,9 +1179,9 @@ static int uring_init(struct uring *uring)
         uring->wake_fd = eventfd(0, EFD_CLOEXEC);
         if (uring->wake_fd < 0)
                 return -errno;
-        uring->texts = malloc((size_t)ACCEPTS_PER_POLL * IO_ADDRESS_BYTES_MAX);
-        if (uring->texts == NULL)
-                return -ENOMEM;
+        error = listeners_init(&uring->listeners, &uring->io, &uring->settings);
+        if (error != 0)
+                return error;
         error = conns_init(&uring->conns, sizeof(struct conn), uring->settings.conns_max);
         if (error == 0)
                 error = buffers_init(&uring->buffers, uring->settings.receive_buffers_count,
@@ -1240,7 +1202,6 @@ int io_uring_start(struct io **io, const struct io_settings *settings)
         uring->settings = *settings;
         uring->fd = -1;
         uring->wake_fd = -1;
-        uring->retry_ns = UINT64_MAX;
         list_init(&uring->starved);
         list_init(&uring->dirty);
         list_init(&uring->later);

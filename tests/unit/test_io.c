@@ -1240,7 +1240,7 @@ static void out_of_descriptors_it_waits_and_accepts_later(void **state)
         none = before;
         none.rlim_cur = (rlim_t)peer + 1;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        turns(world); /* io_uring keeps the limit of the moment when the accept was made */
+        turns(world);
         int connected = connect(peer, address_socket(&address), address.size);
         uint64_t polls = io_statistics(world->io)->system_calls;
         uint64_t until_ns = clock_monotonic_ns() + 250 * NS_PER_MS;

@@ -17,22 +17,33 @@
 #define PATIENCE_NS (5 * NS_PER_S)
 #define SHARERS_COUNT 3
 #define PEERS_COUNT 300
+#define ACCEPTS_MAX 8
 
 static const enum io_backend uring = IO_BACKEND_URING, epoll = IO_BACKEND_EPOLL;
 
-static struct io *io_of(void **state)
+static struct io_settings settings_of(void **state)
 {
-        struct io_settings settings = {.backend = *(const enum io_backend *)*state,
-                                       .conns_max = 1024,
-                                       .receive_buffer_bytes = 4096,
-                                       .receive_buffers_count = 64,
-                                       .entries = 64};
+        return (struct io_settings){.backend = *(const enum io_backend *)*state,
+                                    .conns_max = 1024,
+                                    .receive_buffer_bytes = 4096,
+                                    .receive_buffers_count = 64,
+                                    .entries = 64,
+                                    .accepts_max = ACCEPTS_MAX};
+}
+
+static struct io *io_with(struct io_settings settings)
+{
         struct io *io;
         int error = io_start(&io, &settings);
         if (settings.backend == IO_BACKEND_URING && (error == -EPERM || error == -ENOSYS || error == -ENOMEM))
                 skip();
         assert_int_equal(error, 0);
         return io;
+}
+
+static struct io *io_of(void **state)
+{
+        return io_with(settings_of(state));
 }
 
 /* A plain socket that is bound to `text` and listens, or -errno. */
@@ -62,14 +73,45 @@ static int peer_of(const char *text)
         return fd;
 }
 
-/* What one poll that does not sleep accepts. */
-static int poll_accepts(struct io *io)
+/* What one poll told. */
+struct told {
+        int accepts, received;
+        int accepts_of[2]; /* by listener */
+        io_id id;          /* of the last one accepted */
+};
+
+static struct told poll_once(struct io *io, int events_max, uint64_t deadline_ns)
 {
         struct io_event events[EVENTS_MAX];
-        int accepts = 0, count = io_poll(io, events, EVENTS_MAX, 0);
-        for (int i = 0; i < count; i++)
-                accepts += events[i].kind == IO_ACCEPTED;
-        return accepts;
+        struct told told = {0};
+        int count = io_poll(io, events, events_max, deadline_ns);
+        for (int i = 0; i < count; i++) {
+                if (events[i].kind == IO_ACCEPTED) {
+                        told.accepts++;
+                        told.accepts_of[events[i].listener & 1]++;
+                        told.id = events[i].id;
+                } else if (events[i].kind == IO_RECEIVED) {
+                        told.received++;
+                }
+        }
+        return told;
+}
+
+static int poll_accepts(struct io *io)
+{
+        return poll_once(io, EVENTS_MAX, 0).accepts;
+}
+
+static void connect_many(const char *text, int *peers, int peers_count)
+{
+        for (int i = 0; i < peers_count; i++)
+                peers[i] = peer_of(text);
+}
+
+static void close_many(const int *peers, int peers_count)
+{
+        for (int i = 0; i < peers_count; i++)
+                close(peers[i]);
 }
 
 /* ---- one address, many io ---- */
@@ -86,8 +128,7 @@ static void connections_are_spread_over_those_who_share(void **state, const char
                 assert_int_equal(io_listen_shared(ios[i], bound, IO_SHARED_JOINS, 0, again), 0);
                 assert_string_equal(again, bound);
         }
-        for (int i = 0; i < PEERS_COUNT; i++)
-                peers[i] = peer_of(bound);
+        connect_many(bound, peers, PEERS_COUNT);
         uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
         while (sum < PEERS_COUNT && clock_monotonic_ns() < until_ns) {
                 for (int i = 0; i < SHARERS_COUNT; i++) {
@@ -99,8 +140,7 @@ static void connections_are_spread_over_those_who_share(void **state, const char
         assert_int_equal(sum, PEERS_COUNT);
         for (int i = 0; i < SHARERS_COUNT; i++)
                 assert_true(accepts[i] > 0); /* that one gets none has a chance of 3 to 2^175 */
-        for (int i = 0; i < PEERS_COUNT; i++)
-                close(peers[i]);
+        close_many(peers, PEERS_COUNT);
         for (int i = 0; i < SHARERS_COUNT; i++)
                 io_stop(ios[i]);
 }
@@ -163,15 +203,13 @@ static void one_that_stops_leaves_the_address_to_the_others(void **state)
         int accepts = 0;
         uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
         int peers[20];
-        for (int i = 0; i < 20; i++)
-                peers[i] = peer_of(bound);
+        connect_many(bound, peers, 20);
         while (accepts < 20 && clock_monotonic_ns() < until_ns) {
                 assert_int_equal(poll_accepts(ios[0]), 0);
                 accepts += poll_accepts(ios[1]);
         }
         assert_int_equal(accepts, 20);
-        for (int i = 0; i < 20; i++)
-                close(peers[i]);
+        close_many(peers, 20);
         io_stop(ios[0]);
         io_stop(ios[1]);
 }
@@ -184,6 +222,107 @@ static void a_unix_socket_has_one_listener(void **state)
         assert_int_equal(io_listen_shared(io, address, IO_SHARED_FIRST, 0, bound), -EOPNOTSUPP);
         assert_int_equal(io_listen_shared(io, address, IO_SHARED_JOINS, 0, bound), -EOPNOTSUPP);
         assert_int_equal(io_listen_shared(io, address, IO_ALONE, 0, bound), 0);
+        io_stop(io);
+}
+
+/* ---- how many ---- */
+
+static void a_poll_accepts_so_many_and_leaves_the_others_for_the_next(void **state)
+{
+        struct io *io = io_of(state);
+        char bound[IO_ADDRESS_BYTES_MAX];
+        int peers[100], sum = 0;
+        assert_int_equal(io_listen(io, "127.0.0.1:0", 0, bound), 0);
+        connect_many(bound, peers, 100);
+        uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
+        while (sum < 100 && clock_monotonic_ns() < until_ns) {
+                int accepts = poll_once(io, EVENTS_MAX, until_ns).accepts; /* would sleep if it forgot those who wait */
+                assert_in_range(accepts, 1, ACCEPTS_MAX);
+                sum += accepts;
+        }
+        assert_int_equal(sum, 100);
+        assert_int_equal(io_statistics(io)->accepts, 100);
+        close_many(peers, 100);
+        io_stop(io);
+}
+
+static void who_is_in_is_heard_before_a_crowd_of_newcomers(void **state)
+{
+        struct io *io = io_of(state);
+        char bound[IO_ADDRESS_BYTES_MAX];
+        int peers[100], in;
+        assert_int_equal(io_listen(io, "127.0.0.1:0", 0, bound), 0);
+        in = peer_of(bound);
+        assert_int_equal(poll_once(io, EVENTS_MAX, clock_monotonic_ns() + PATIENCE_NS).accepts, 1);
+        (void)poll_once(io, EVENTS_MAX, 0); /* now it is listened to */
+        connect_many(bound, peers, 100);
+        assert_int_equal(send(in, "x", 1, MSG_NOSIGNAL), 1);
+        struct told told = poll_once(io, EVENTS_MAX, clock_monotonic_ns() + PATIENCE_NS);
+        assert_int_equal(told.received, 1);
+        assert_in_range(told.accepts, 0, ACCEPTS_MAX);
+        close_many(peers, 100);
+        close(in);
+        io_stop(io);
+}
+
+static void a_crowd_at_one_listener_leaves_the_other_its_share(void **state)
+{
+        struct io *io = io_of(state);
+        char crowded[IO_ADDRESS_BYTES_MAX], quiet[IO_ADDRESS_BYTES_MAX];
+        int peers[100];
+        assert_int_equal(io_listen(io, "127.0.0.1:0", 0, crowded), 0);
+        assert_int_equal(io_listen(io, "127.0.0.1:0", 1, quiet), 0);
+        (void)poll_accepts(io);
+        connect_many(crowded, peers, 99);
+        peers[99] = peer_of(quiet);
+        int quiet_accepts = 0;
+        for (int polls = 0; polls < 2; polls++) /* the second one knows of both at the latest */
+                quiet_accepts += poll_once(io, EVENTS_MAX, clock_monotonic_ns() + PATIENCE_NS).accepts_of[1];
+        assert_int_equal(quiet_accepts, 1);
+        close_many(peers, 100);
+        io_stop(io);
+}
+
+static void newcomers_find_room_beside_many_who_talk_on(void **state)
+{
+        enum { TALKERS_COUNT = 200, BYTES = 128 * 1024 };
+        static const char flood[BYTES];
+        struct io *io = io_of(state);
+        char bound[IO_ADDRESS_BYTES_MAX];
+        int peers[TALKERS_COUNT], accepts = 0;
+        assert_int_equal(io_listen(io, "127.0.0.1:0", 0, bound), 0);
+        connect_many(bound, peers, TALKERS_COUNT);
+        while (accepts < TALKERS_COUNT)
+                accepts += poll_once(io, EVENTS_MAX, clock_monotonic_ns() + PATIENCE_NS).accepts;
+        for (int i = 0; i < TALKERS_COUNT; i++)
+                assert_true(send(peers[i], flood, BYTES, MSG_NOSIGNAL | MSG_DONTWAIT) > 0);
+        int newcomer = peer_of(bound);
+        accepts = 0;
+        for (int polls = 0; polls < 8 && accepts == 0; polls++)
+                accepts = poll_once(io, 64, clock_monotonic_ns() + PATIENCE_NS).accepts;
+        assert_int_equal(accepts, 1);
+        close(newcomer);
+        close_many(peers, TALKERS_COUNT);
+        io_stop(io);
+}
+
+static void a_crowd_that_finds_no_room_is_turned_away_and_does_not_hold_a_poll(void **state)
+{
+        struct io_settings settings = settings_of(state);
+        settings.conns_max = 1;
+        struct io *io = io_with(settings);
+        char bound[IO_ADDRESS_BYTES_MAX], byte;
+        int peers[100];
+        assert_int_equal(io_listen(io, "127.0.0.1:0", 0, bound), 0);
+        connect_many(bound, peers, 100);
+        uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
+        assert_int_equal(poll_once(io, EVENTS_MAX, until_ns).accepts, 1);
+        while (io_statistics(io)->accepts_refused < 99 && clock_monotonic_ns() < until_ns)
+                (void)poll_once(io, EVENTS_MAX, clock_monotonic_ns() + NS_PER_MS);
+        assert_int_equal(io_statistics(io)->accepts_refused, 99);
+        for (int i = 1; i < 100; i++)
+                assert_int_equal(recv(peers[i], &byte, 1, 0), 0);
+        close_many(peers, 100);
         io_stop(io);
 }
 
@@ -200,6 +339,11 @@ static int run_contract(const char *name, const enum io_backend *backend)
                 CONTRACT(nobody_joins_who_does_not_say_so),
                 CONTRACT(one_that_stops_leaves_the_address_to_the_others),
                 CONTRACT(a_unix_socket_has_one_listener),
+                CONTRACT(a_poll_accepts_so_many_and_leaves_the_others_for_the_next),
+                CONTRACT(who_is_in_is_heard_before_a_crowd_of_newcomers),
+                CONTRACT(a_crowd_at_one_listener_leaves_the_other_its_share),
+                CONTRACT(newcomers_find_room_beside_many_who_talk_on),
+                CONTRACT(a_crowd_that_finds_no_room_is_turned_away_and_does_not_hold_a_poll),
         };
         return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
