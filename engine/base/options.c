@@ -189,15 +189,17 @@ static void describe_allowed(char phrase[PHRASE_BYTES], const struct option_row 
         } else if (units == NULL) {
                 snprintf(phrase, PHRASE_BYTES, "%s", noun);
         } else {
-                char min[32], max[32];
+                char min[32], max[32], word[NAME_BYTES_MAX] = "";
                 format_number(min, sizeof(min), units, row->min);
                 format_number(max, sizeof(max), units, row_max(row));
+                if (row->choices != NULL)
+                        snprintf(word, sizeof(word), "%s or ", row->choices);
                 if (row_max(row) != UINT64_MAX)
-                        snprintf(phrase, PHRASE_BYTES, "%s from %s to %s", noun, min, max);
+                        snprintf(phrase, PHRASE_BYTES, "%s%s from %s to %s", word, noun, min, max);
                 else if (row->min != 0)
-                        snprintf(phrase, PHRASE_BYTES, "%s of at least %s", noun, min);
+                        snprintf(phrase, PHRASE_BYTES, "%s%s of at least %s", word, noun, min);
                 else
-                        snprintf(phrase, PHRASE_BYTES, "%s such as %s", noun, types[row->type].examples);
+                        snprintf(phrase, PHRASE_BYTES, "%s%s such as %s", word, noun, types[row->type].examples);
         }
 }
 
@@ -216,6 +218,10 @@ static int read_number(const struct option_row *row, struct span text, uint64_t 
                        !__builtin_add_overflow(value, digit, &value);
         }
         struct span rest = span_skip(text, digits);
+        if (row->choices != NULL && span_equal(text, span_of_text(row->choices))) {
+                *number = 0;
+                return 0;
+        }
         if (digits == 0) {
                 bool is_negative = text.size > 1 && text.bytes[0] == '-' && isdigit(text.bytes[1]);
                 snprintf(why, PHRASE_BYTES, is_negative ? "it is below 0" : "it is not a number");

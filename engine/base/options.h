@@ -21,7 +21,7 @@ struct option_row {
         enum option_type type;
         const char *value;   /* the default, as text; "" for a text or list without one */
         uint64_t min, max;   /* numbers only; a `max` of 0 is no limit */
-        const char *choices; /* OPTION_CHOICE: "auto|io_uring|epoll" */
+        const char *choices; /* OPTION_CHOICE: "auto|io_uring|epoll"; of a number: a word for 0, as "auto", or NULL */
         const char *help;    /* one line */
         bool is_list;        /* may be given more than once; values are kept joined by ',' */
 };

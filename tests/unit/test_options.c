@@ -12,7 +12,7 @@
 #include "engine/base/options.h"
 #include "engine/base/random.h"
 
-enum { MAX_PAYLOAD, IDLE, PEERS, IO, NAME, VERBOSE, LISTEN, DEPTH };
+enum { MAX_PAYLOAD, IDLE, PEERS, IO, NAME, VERBOSE, LISTEN, DEPTH, WORKERS };
 
 static const struct option_row rows[] = {
         {.name = "max-payload",
@@ -28,6 +28,13 @@ static const struct option_row rows[] = {
         {.name = "verbose", .type = OPTION_BOOL, .value = "no", .help = "say more"},
         {.name = "listen", .type = OPTION_TEXT, .value = "127.0.0.1", .is_list = true, .help = "where to listen"},
         {.name = "depth", .type = OPTION_COUNT, .value = "32", .min = 1, .max = 64, .is_list = true, .help = "levels"},
+        {.name = "workers",
+         .type = OPTION_COUNT,
+         .value = "auto",
+         .min = 1,
+         .max = 64,
+         .choices = "auto",
+         .help = "hands"},
 };
 
 static char error[OPTIONS_ERROR_BYTES];
@@ -115,6 +122,8 @@ static void units_multiply(void **state)
                 {"--verbose=on", VERBOSE, 1},
                 {"--verbose=1", VERBOSE, 1},
                 {"--verbose=off", VERBOSE, 0},
+                {"--workers=auto", WORKERS, 0},
+                {"--workers=64", WORKERS, 64},
         };
         for (size_t i = 0; i < array_count(cases); i++) {
                 struct options options;
@@ -220,6 +229,11 @@ static void a_refusal_says_what_where_why_and_what_would_do(void **state)
                 {"--peers=18446744073709551616",
                  "peers cannot be 18446744073709551616 (from --peers): it does not fit into "
                  "64 bits; a count of at least 1 would do"},
+                {"--workers=0", "workers cannot be 0 (from --workers): it is less than 1; auto or a count from 1 to 64 "
+                                "would do"},
+                {"--workers=Auto",
+                 "workers cannot be Auto (from --workers): it is not a number; auto or a count from 1 "
+                 "to 64 would do"},
                 {"--peers=-3", "peers cannot be -3 (from --peers): it is below 0; a count of at least 1 would do"},
                 {"--peers=0", "peers cannot be 0 (from --peers): it is less than 1; a count of at least 1 would do"},
                 {"--io=epol", "io cannot be epol (from --io): there is no such word, did you mean epoll?; one of auto, "
