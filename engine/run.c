@@ -2,7 +2,6 @@
 #include "engine/run.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
+#include "engine/cpu.h"
 #include "engine/portholder.h"
 #include "engine/reactor.h"
 
@@ -121,30 +121,31 @@ static void fit_descriptors(struct reactor_settings *settings)
         }
 }
 
-static int pin(const char *cpu, char error[OPTIONS_ERROR_BYTES])
+/* Where the reactor runs. */
+static int plan_cpus(const struct options *options, struct cpu_plan *plan, char error[OPTIONS_ERROR_BYTES])
 {
-        cpu_set_t allowed, one;
-        char *end;
-        if (strcmp(cpu, "none") == 0)
+        static_assert(CPUS_ERROR_BYTES <= OPTIONS_ERROR_BYTES, "an error fits");
+        struct cpus allowed;
+        int failed = cpus_allowed(&allowed);
+        if (failed != 0) {
+                *plan = (struct cpu_plan){.reactors_count = 1, .reason = "sched_getaffinity() fails"};
                 return 0;
-        CPU_ZERO(&one);
-        if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-                return 0;
-        unsigned long number = strtoul(cpu, &end, 10);
-        if (strcmp(cpu, "auto") == 0)
-                for (number = 0; number < CPU_SETSIZE && !CPU_ISSET(number, &allowed);)
-                        number++;
-        else if (*cpu == '\0' || *end != '\0' || number >= CPU_SETSIZE || !CPU_ISSET(number, &allowed)) {
-                snprintf(error, OPTIONS_ERROR_BYTES,
-                         "--cpu %s: not a core this process may use; see `taskset -p $$`, or say auto or none", cpu);
-                return -EINVAL;
         }
-        if (number < CPU_SETSIZE) {
-                CPU_SET(number, &one);
-                if (sched_setaffinity(0, sizeof one, &one) == 0)
-                        log_info("pinned", "cpu=%lu", number);
+        return cpu_plan(plan, &allowed, options_text(options, OPTION_CPUS), 1, 1, "", error);
+}
+
+static void pin(const struct cpu_plan *plan)
+{
+        if (!plan->is_pinned) {
+                log_info("not_pinned", "reason=\"%s\"", plan->reason);
+                return;
         }
-        return 0;
+        unsigned cpu = plan->cpus.numbers[0];
+        int failed = cpu_pin(cpu);
+        if (failed == 0)
+                log_info("pinned", "cpu=%u node=%d", cpu, cpu_node(cpu, ""));
+        else
+                log_warn("not_pinned", "cpu=%u reason=\"%s\"", cpu, strerror(-failed));
 }
 
 /* ---- listening ---- */
@@ -279,13 +280,15 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
 {
         struct reactor_settings settings;
         struct cores *cores = NULL;
+        struct cpu_plan cpus;
         struct reactor *reactor = NULL;
         struct cores_settings cores_settings = {.count = 1,
                                                 .mailbox_bytes = MAILBOX_BYTES_DEFAULT,
                                                 .patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
         char nats[IO_ADDRESS_BYTES_MAX] = "", admin[IO_ADDRESS_BYTES_MAX] = "";
-        if (settings_from(options, &settings, error) != 0 || pin(options_text(options, OPTION_CPU), error) != 0)
+        if (settings_from(options, &settings, error) != 0 || plan_cpus(options, &cpus, error) != 0)
                 return EXIT_CONFIG;
+        pin(&cpus);
         fit_descriptors(&settings);
         settings.heap_bytes = heap_bytes;
         random_secret(cores_settings.secret, sizeof cores_settings.secret);

@@ -63,7 +63,7 @@ class Server:
             binary = os.environ.get('SPATE_BIN') or os.path.join(ROOT, 'build/engine/spate')
             flags = [part for name, value in self.settings.items() for part in (SETTINGS[name][0], str(value))]
             # Not pinned: the clients and the reference share the cores with it.
-            return [binary, 'run', '--listen', f'127.0.0.1:{port}', '--cpu', 'none', '--backend', self.backend,
+            return [binary, 'run', '--listen', f'127.0.0.1:{port}', '--cpus', 'none', '--backend', self.backend,
                     *([] if '--admin' in self.flags else ['--admin', 'none']), *self.flags, *flags]
         command = [find('nats-server'), '-a', '127.0.0.1', '-p', str(port or -1)]
         lines = [f'{SETTINGS[name][1]}: {json.dumps(value)}' for name, value in self.settings.items() if SETTINGS[name][1]]
