@@ -13,7 +13,7 @@
 
 struct datagram {
         struct list link;
-        struct sim *sim;
+        uint32_t sim; /* the reactor's number */
         io_id id;
         struct io_address address;
         size_t size;
@@ -37,6 +37,7 @@ struct slot {
 struct address_row {
         struct list link;
         uint32_t listener;
+        bool is_shared; /* with other reactors */
         char text[IO_ADDRESS_BYTES_MAX];
 };
 
@@ -45,15 +46,22 @@ struct address_row {
 struct sim {
         struct io io;
         struct simnet *net;
+        struct list link; /* in net->sims */
+        uint32_t number;
         struct io_settings settings;
         struct slot *slots;
         uint32_t slots_fresh, slot_free, ids_count;
         struct simturn turn;
         struct simguards guards;
-        struct list sockets, datagrams_out;
-        struct list listeners, answers;
-        uint32_t ports_count;
-        bool woken, idle;
+        struct list sockets;
+        struct list listeners;
+        bool woken;
+
+        /* Whether it sleeps, see wakes_at_ns(). */
+        bool has_polled, is_polling;
+        uint64_t deadline_ns;   /* of its last io_poll() */
+        uint64_t slept_stirred; /* net->stirred when that found nothing */
+        uint64_t away_until_ns;
 };
 
 static struct sim *sim_of(struct io *io)
@@ -69,6 +77,15 @@ static const struct sim *sim_of_const(const struct io *io)
 static struct simnet *net_of(struct io *io)
 {
         return sim_of(io)->net;
+}
+
+/* Each call of io.h begins here. */
+static struct sim *called(struct io *io)
+{
+        struct sim *sim = sim_of(io);
+        sim->net->speaking = sim->number;
+        sim->net->stirred++;
+        return sim;
 }
 
 /* ---- ids ---- */
@@ -112,21 +129,43 @@ static struct slot *slot_find(struct sim *sim, io_id id, const char *call)
 
 /* ---- what reaches a reactor ---- */
 
+static bool listens(const struct sim *sim, uint32_t listener)
+{
+        list_for_each(&sim->listeners,
+                      link) if (list_entry(link, struct address_row, link)->listener == listener) return true;
+        return false;
+}
+
+/* Those that listen as the same share the connections, as the kernel shares those of one address out. */
+static struct sim *draw_listening(struct simnet *net, uint32_t listener)
+{
+        struct sim *drawn = NULL;
+        uint64_t listening = 0;
+        list_for_each(&net->sims, link) listening += listens(list_entry(link, struct sim, link), listener);
+        uint64_t skip = listening > 1 ? simnet_draw(net, listening) : 0;
+        list_for_each(&net->sims, link)
+        {
+                struct sim *sim = list_entry(link, struct sim, link);
+                if (drawn == NULL && listens(sim, listener) && skip-- == 0)
+                        drawn = sim;
+        }
+        return drawn;
+}
+
 /* A peer's wish to connect. */
 static void accept_arrives(const struct happening *happening)
 {
         struct sim_peer *peer = happening->peer;
-        struct sim *sim = container_of(peer->turn, struct sim, turn);
-        bool listening = false;
-        list_for_each(&sim->listeners, link) listening |=
-                list_entry(link, struct address_row, link)->listener == peer->listener;
-        struct slot *slot = listening ? slot_take(sim, &peer->id) : NULL;
+        struct sim *sim = draw_listening(happening->net, peer->listener);
+        struct slot *slot = sim != NULL ? slot_take(sim, &peer->id) : NULL;
         if (slot == NULL) {
-                sim->io.statistics.accepts_refused += listening;
+                if (sim != NULL)
+                        sim->io.statistics.accepts_refused++;
                 simpeer_refuse(peer);
                 return;
         }
         slot->peer = peer;
+        peer->turn = &sim->turn;
         peer->accept_due = true;
         simpeer_mark_ready(peer);
 }
@@ -151,12 +190,18 @@ static void connect_arrives(const struct happening *happening)
 static void datagram_arrives(const struct happening *happening)
 {
         struct datagram *datagram = happening->owned;
-        list_for_each(&datagram->sim->sockets, link)
+        list_for_each(&happening->net->sims, sim_link)
         {
-                struct socket *socket = list_entry(link, struct socket, link);
-                if (socket->id == datagram->id && !socket->closing) {
-                        list_push_back(&socket->arrived, &datagram->link);
-                        return;
+                struct sim *sim = list_entry(sim_link, struct sim, link);
+                if (sim->number != datagram->sim)
+                        continue;
+                list_for_each(&sim->sockets, link)
+                {
+                        struct socket *socket = list_entry(link, struct socket, link);
+                        if (socket->id == datagram->id && !socket->closing) {
+                                list_push_back(&socket->arrived, &datagram->link);
+                                return;
+                        }
                 }
         }
         free(datagram);
@@ -165,7 +210,7 @@ static void datagram_arrives(const struct happening *happening)
 static void datagram_leaves(const struct happening *happening)
 {
         struct datagram *datagram = happening->owned;
-        list_push_back(&datagram->sim->datagrams_out, &datagram->link);
+        list_push_back(&happening->net->datagrams_out, &datagram->link);
 }
 
 /* ---- telling the engine ---- */
@@ -267,6 +312,69 @@ static void hand_out_queued(struct sim *sim)
         }
 }
 
+/* When `sim` is going to do something by itself. It sleeps when its last io_poll() has told nothing and nobody has done
+ * anything since: then it has seen all that others did. */
+static uint64_t wakes_at_ns(struct sim *sim)
+{
+        const struct simnet *net = sim->net;
+        bool sleeps = sim->is_polling || (sim->has_polled && sim->slept_stirred == net->stirred);
+        uint64_t at_ns = !sim->has_polled                   ? UINT64_MAX
+                         : sleeps && !anything_to_tell(sim) ? sim->deadline_ns
+                                                            : net->now_ns;
+        return at_ns > sim->away_until_ns ? at_ns : sim->away_until_ns;
+}
+
+/* When the first of the others is going to; UINT64_MAX: none will. */
+static uint64_t others_wake_at_ns(const struct sim *sim)
+{
+        uint64_t first_ns = UINT64_MAX;
+        list_for_each(&sim->net->sims, link)
+        {
+                struct sim *other = list_entry(link, struct sim, link);
+                uint64_t at_ns = other == sim ? UINT64_MAX : wakes_at_ns(other);
+                first_ns = at_ns < first_ns ? at_ns : first_ns;
+        }
+        return first_ns;
+}
+
+/* It is somebody else's turn. false: whoever drives the reactors has to see to it. */
+static bool turn_others(struct sim *sim)
+{
+        struct simnet *net = sim->net;
+        bool (*let)(void *context) = net->let_others;
+        if (let == NULL)
+                return false;
+        net->let_others = NULL; /* one reactor sleeps so that the others turn inside; they do not in turn */
+        sim->is_polling = true;
+        bool has_let = let(net->let_others_context);
+        sim->is_polling = false;
+        net->let_others = let;
+        net->speaking = sim->number;
+        return has_let;
+}
+
+/* Sleeps until there is something to tell or `deadline_ns` has come, or another has something to do before. */
+static void sleep_until(struct sim *sim, uint64_t deadline_ns)
+{
+        struct simnet *net = sim->net;
+        while (!anything_to_tell(sim)) {
+                uint64_t others_ns = others_wake_at_ns(sim);
+                uint64_t until_ns = others_ns < deadline_ns ? others_ns : deadline_ns;
+                if (net->now_ns >= deadline_ns || (net->now_ns >= others_ns && !turn_others(sim)))
+                        return;
+                if (net->now_ns >= others_ns)
+                        continue;
+                if (net->heap_count > 0 && simnet_next_ns(net) <= until_ns) {
+                        simnet_happen_until(net, simnet_next_ns(net));
+                } else if (until_ns == UINT64_MAX) {
+                        net->idle = true;
+                        return;
+                } else {
+                        net->now_ns = until_ns;
+                }
+        }
+}
+
 static int operation_poll(struct io *io, struct io_event *events, int events_max, uint64_t deadline_ns)
 {
         struct sim *sim = sim_of(io);
@@ -278,9 +386,13 @@ static int operation_poll(struct io *io, struct io_event *events, int events_max
                                .events = events,
                                .max = events_max};
         assert(events_max >= 64);
+        net->speaking = sim->number;
+        net->idle = false;
+        sim->has_polled = true;
+        sim->away_until_ns = 0;
+        sim->deadline_ns = deadline_ns;
         simnet_step(net, "io_poll", 0, deadline_ns, (uint64_t)events_max);
         io->statistics.polls++;
-        sim->idle = false;
         simguards_spoil(&sim->guards);
         if (net->settings.check_always)
                 simlent_check_all(net, "io_poll");
@@ -291,22 +403,18 @@ static int operation_poll(struct io *io, struct io_event *events, int events_max
         uint64_t now_ns = net->now_ns + turn_ns;
         simnet_happen_until(net, now_ns);
         net->now_ns = now_ns;
-        while (!anything_to_tell(sim) && net->heap_count > 0 && simnet_next_ns(net) <= deadline_ns)
-                simnet_happen_until(net, simnet_next_ns(net));
-        bool is_over = !anything_to_tell(sim);
-        if (is_over && deadline_ns == UINT64_MAX)
-                sim->idle = true;
-        else if (is_over && deadline_ns > net->now_ns)
-                net->now_ns = deadline_ns;
+        sleep_until(sim, deadline_ns);
         io->now_ns = net->now_ns;
-        if (!is_over)
+        if (anything_to_tell(sim))
                 tell_all(sim, &news);
+        net->stirred += news.count > 0;
+        sim->slept_stirred = news.count > 0 ? UINT64_MAX : net->stirred;
         return news.count;
 }
 
 static void operation_send(struct io *io, io_id id, const struct span *pieces, size_t pieces_count)
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct slot *slot = slot_find(sim, id, "io_send");
         if (slot == NULL)
                 return;
@@ -342,7 +450,7 @@ static void operation_send(struct io *io, io_id id, const struct span *pieces, s
 
 static void operation_pause(struct io *io, io_id id, bool paused)
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct slot *slot = slot_find(sim, id, paused ? "io_pause" : "io_resume");
         if (slot == NULL || slot->peer == NULL)
                 return;
@@ -353,7 +461,7 @@ static void operation_pause(struct io *io, io_id id, bool paused)
 
 static void operation_shutdown(struct io *io, io_id id)
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct slot *slot = slot_find(sim, id, "io_shutdown");
         if (slot == NULL || slot->peer == NULL)
                 return;
@@ -363,7 +471,7 @@ static void operation_shutdown(struct io *io, io_id id)
 
 static void operation_close(struct io *io, io_id id, bool reset)
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct slot *slot = slot_find(sim, id, "io_close");
         if (slot == NULL)
                 return;
@@ -388,7 +496,8 @@ static int bind_text(struct sim *sim, const char *address, char bound[IO_ADDRESS
         if (size == 0 || size > IO_ADDRESS_BYTES_MAX - 8)
                 return -EINVAL;
         if (size > 2 && strcmp(address + size - 2, ":0") == 0)
-                snprintf(bound, IO_ADDRESS_BYTES_MAX, "%.*s:%u", (int)(size - 2), address, 40000 + sim->ports_count++);
+                snprintf(bound, IO_ADDRESS_BYTES_MAX, "%.*s:%u", (int)(size - 2), address,
+                         40000 + sim->net->ports_count++);
         else
                 snprintf(bound, IO_ADDRESS_BYTES_MAX, "%s", address);
         return 0;
@@ -400,19 +509,38 @@ static bool has_address(const struct list *rows, const char *text)
         return false;
 }
 
+/* Whether somebody listens at `address` who leaves no place for us. */
+static bool is_taken(const struct sim *sim, const char *address, enum io_sharing sharing)
+{
+        list_for_each(&sim->net->sims, sim_link)
+        {
+                const struct sim *other = list_entry(sim_link, struct sim, link);
+                list_for_each(&other->listeners, link)
+                {
+                        const struct address_row *row = list_entry(link, struct address_row, link);
+                        bool is_joined = sharing == IO_SHARED_JOINS && row->is_shared && other != sim;
+                        if (strcmp(row->text, address) == 0 && !is_joined)
+                                return true;
+                }
+        }
+        return false;
+}
+
 static int operation_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t listener,
                             char bound[IO_ADDRESS_BYTES_MAX])
 {
-        (void)sharing; /* each reactor has addresses of its own: a peer is told by the simulation whom it reaches */
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct simnet *net = sim->net;
         int error = bind_text(sim, address, bound);
         if (error != 0)
                 return error;
-        if (has_address(&sim->listeners, bound))
+        if (sharing != IO_ALONE && strncmp(bound, "unix:", 5) == 0)
+                return -EOPNOTSUPP;
+        if (is_taken(sim, bound, sharing))
                 return -EADDRINUSE;
         struct address_row *row = sim_allocate(sizeof(*row));
         row->listener = listener;
+        row->is_shared = sharing != IO_ALONE;
         memcpy(row->text, bound, IO_ADDRESS_BYTES_MAX);
         list_push_back(&sim->listeners, &row->link);
         simnet_step(net, "io_listen", 0, listener, 0);
@@ -427,13 +555,14 @@ static void rows_free(struct list *rows)
 
 static void operation_stop_listening(struct io *io)
 {
-        simnet_step(net_of(io), "io_stop_listening", 0, 0, 0);
-        rows_free(&sim_of(io)->listeners);
+        struct sim *sim = called(io);
+        simnet_step(sim->net, "io_stop_listening", 0, 0, 0);
+        rows_free(&sim->listeners);
 }
 
 static int operation_connect(struct io *io, const char *address, io_id *id)
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         if (address[0] == '\0' || strlen(address) >= IO_ADDRESS_BYTES_MAX)
                 return -EINVAL;
         struct slot *slot = slot_take(sim, id);
@@ -443,19 +572,22 @@ static int operation_connect(struct io *io, const char *address, io_id *id)
         peer->id = *id;
         slot->peer = peer;
         simpeer_step(peer, "io_connect", 0, 0);
-        simpeer_send_to_engine(peer, "connect", connect_arrives, has_address(&sim->answers, address));
+        simpeer_send_to_engine(peer, "connect", connect_arrives, has_address(&sim->net->answers, address));
         return 0;
 }
 
+/* Of all calls the one that another reactor may make. */
 static void operation_wake(struct io *io)
 {
-        simnet_step(net_of(io), "io_wake", 0, 0, 0);
-        sim_of(io)->woken = true;
+        struct sim *sim = sim_of(io);
+        sim->net->stirred++;
+        simnet_step(sim->net, "io_wake", 0, sim->number, 0);
+        sim->woken = true;
 }
 
 static int operation_datagram_open(struct io *io, const char *address, io_id *id, char bound[IO_ADDRESS_BYTES_MAX])
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct simnet *net = sim->net;
         int error = bind_text(sim, address, bound);
         if (error != 0)
@@ -472,10 +604,11 @@ static int operation_datagram_open(struct io *io, const char *address, io_id *id
         return 0;
 }
 
-static struct datagram *datagram_new(struct sim *sim, io_id id, const struct io_address *address, struct span bytes)
+static struct datagram *datagram_new(const struct sim *sim, io_id id, const struct io_address *address,
+                                     struct span bytes)
 {
         struct datagram *datagram = sim_allocate(sizeof(*datagram) + bytes.size);
-        *datagram = (struct datagram){.sim = sim, .id = id, .address = *address, .size = bytes.size};
+        *datagram = (struct datagram){.sim = sim->number, .id = id, .address = *address, .size = bytes.size};
         list_init(&datagram->link);
         span_copy(datagram->bytes, bytes);
         return datagram;
@@ -483,7 +616,7 @@ static struct datagram *datagram_new(struct sim *sim, io_id id, const struct io_
 
 static bool operation_datagram_send(struct io *io, io_id id, const struct io_address *to, struct span bytes)
 {
-        struct sim *sim = sim_of(io);
+        struct sim *sim = called(io);
         struct simnet *net = sim->net;
         struct slot *slot = slot_find(sim, id, "io_datagram_send");
         if (slot == NULL || slot->socket == NULL || slot->socket->closing)
@@ -505,25 +638,41 @@ static void datagrams_free(struct list *datagrams)
         list_for_each(datagrams, link) free(list_entry(link, struct datagram, link));
 }
 
+/* The last one takes the network with it. */
+static void net_free(struct simnet *net)
+{
+        list_for_each(&net->peers, link) simpeer_free(list_entry(link, struct sim_peer, all));
+        rows_free(&net->answers);
+        datagrams_free(&net->datagrams_out);
+        simnet_fini(net);
+        free(net);
+}
+
 static void operation_stop(struct io *io)
 {
-        struct sim *sim = sim_of(io);
-        simlent_check_all(sim->net, "io_stop");
-        list_for_each(&sim->net->peers, link) simpeer_free(list_entry(link, struct sim_peer, all));
+        struct sim *sim = called(io);
+        struct simnet *net = sim->net;
+        simlent_check_all(net, "io_stop");
+        simnet_step(net, "io_stop", 0, 0, 0);
+        list_for_each(&net->peers, link)
+        {
+                struct sim_peer *peer = list_entry(link, struct sim_peer, all);
+                if (peer->turn == &sim->turn)
+                        simpeer_abandon(peer);
+        }
         list_for_each(&sim->sockets, link)
         {
                 struct socket *socket = list_entry(link, struct socket, link);
                 datagrams_free(&socket->arrived);
                 free(socket);
         }
-        datagrams_free(&sim->datagrams_out);
         rows_free(&sim->listeners);
-        rows_free(&sim->answers);
         simguards_fini(&sim->guards);
-        simnet_fini(sim->net);
-        free(sim->net);
         free(sim->slots);
+        list_remove(&sim->link);
         free(sim);
+        if (list_is_empty(&net->sims))
+                net_free(net);
 }
 
 static uint64_t sim_clock(const struct io *io)
@@ -549,42 +698,73 @@ static const struct io_operations operations = {
 
 /* ---- start ---- */
 
-int sim_start(struct io **io, const struct io_settings *settings, const struct sim_settings *sim_settings)
+static struct sim *sim_new(const struct io_settings *settings)
 {
-        struct sim_settings as_asked = *sim_settings;
         struct sim *sim = calloc(1, sizeof(*sim));
-        struct simnet *net = calloc(1, sizeof(*net));
         uint32_t conns_max = settings->conns_max == 0 ? 1024 : settings->conns_max;
         struct slot *slots = calloc(conns_max, sizeof(*slots));
-        *io = NULL;
-        if (sim == NULL || net == NULL || slots == NULL) {
+        if (sim == NULL || slots == NULL) {
                 free(slots);
-                free(net);
                 free(sim);
-                return -ENOMEM;
+                return NULL;
         }
-        if (settings->send_buffer_bytes != 0)
-                as_asked.send_buffer_bytes = settings->send_buffer_bytes;
-        simnet_init(net, &as_asked);
-        *sim = (struct sim){.net = net, .settings = *settings, .slots = slots, .slot_free = SLOT_NONE};
+        *sim = (struct sim){.settings = *settings, .slots = slots, .slot_free = SLOT_NONE};
         sim->settings.conns_max = conns_max;
         if (sim->settings.receive_buffer_bytes == 0)
                 sim->settings.receive_buffer_bytes = 65536;
-        struct list *lists[] = {&sim->turn.ready,    &sim->turn.handouts, &sim->turn.closes, &sim->sockets,
-                                &sim->datagrams_out, &sim->listeners,     &sim->answers};
+        struct list *lists[] = {&sim->link,        &sim->turn.ready, &sim->turn.handouts,
+                                &sim->turn.closes, &sim->sockets,    &sim->listeners};
         for (size_t i = 0; i < array_count(lists); i++)
                 list_init(lists[i]);
         simguards_init(&sim->guards);
         sim->turn.statistics = &sim->io.statistics;
+        return sim;
+}
+
+static void enter(struct sim *sim, struct simnet *net, struct io **io)
+{
+        bool is_tcp = net->settings.mode == SIM_TCP;
+        sim->net = net;
+        sim->number = net->sims_count++;
+        list_push_back(&net->sims, &sim->link);
         sim->io.operations = &operations;
         sim->io.traits = (struct io_traits){
                 .name = "sim",
                 .reason = "",
-                .sends_max = as_asked.mode == SIM_TCP ? as_asked.sends_max : 1,
-                .lent_bytes_max = as_asked.mode == SIM_TCP ? as_asked.lent_bytes_max : SIZE_MAX,
+                .sends_max = is_tcp ? net->settings.sends_max : 1,
+                .lent_bytes_max = is_tcp ? net->settings.lent_bytes_max : SIZE_MAX,
         };
         sim->io.now_ns = net->now_ns;
         *io = &sim->io;
+}
+
+int sim_start(struct io **io, const struct io_settings *settings, const struct sim_settings *sim_settings)
+{
+        struct sim_settings net_settings = *sim_settings;
+        struct sim *sim = sim_new(settings);
+        struct simnet *net = calloc(1, sizeof(*net));
+        *io = NULL;
+        if (sim == NULL || net == NULL) {
+                free(sim == NULL ? NULL : sim->slots);
+                free(sim);
+                free(net);
+                return -ENOMEM;
+        }
+        if (settings->send_buffer_bytes != 0)
+                net_settings.send_buffer_bytes = settings->send_buffer_bytes;
+        simnet_init(net, &net_settings);
+        enter(sim, net, io);
+        return 0;
+}
+
+int sim_join(struct io **io, struct io *first, const struct io_settings *settings)
+{
+        struct sim *sim = sim_new(settings);
+        *io = NULL;
+        if (sim == NULL)
+                return -ENOMEM;
+        enter(sim, net_of(first), io);
+        simnet_step(net_of(first), "sim_join", 0, sim->number, 0);
         return 0;
 }
 
@@ -592,7 +772,7 @@ int sim_start(struct io **io, const struct io_settings *settings, const struct s
 
 bool sim_is_idle(const struct io *io)
 {
-        return sim_of_const(io)->idle;
+        return sim_of_const(io)->net->idle;
 }
 
 uint64_t sim_next_ns(const struct io *io)
@@ -617,7 +797,21 @@ size_t sim_lent_bytes(const struct io *io)
 
 size_t sim_ids_count(const struct io *io)
 {
-        return sim_of_const(io)->ids_count;
+        size_t ids_count = 0;
+        list_for_each(&sim_of_const(io)->net->sims, link) ids_count += list_entry(link, struct sim, link)->ids_count;
+        return ids_count;
+}
+
+void sim_keep_away(struct io *io, uint64_t until_ns)
+{
+        simnet_step(net_of(io), "sim_keep_away", 0, sim_of(io)->number, until_ns);
+        sim_of(io)->away_until_ns = until_ns;
+}
+
+void sim_on_sleep(struct io *io, bool (*let_others)(void *context), void *context)
+{
+        net_of(io)->let_others = let_others;
+        net_of(io)->let_others_context = context;
 }
 
 struct calling {
@@ -640,9 +834,14 @@ void sim_call_at(struct io *io, uint64_t at_ns, void (*call)(void *context), voi
                    (struct happening){.at_ns = at_ns, .name = "call", .happen = call_happens, .owned = calling});
 }
 
+struct io *sim_peer_io(const struct sim_peer *peer)
+{
+        return peer->turn == NULL ? NULL : &container_of(peer->turn, struct sim, turn)->io;
+}
+
 struct sim_peer *sim_connect(struct io *io, uint32_t listener)
 {
-        struct sim_peer *peer = simpeer_new(net_of(io), &sim_of(io)->turn);
+        struct sim_peer *peer = simpeer_new(net_of(io), NULL);
         peer->listener = listener;
         simpeer_step(peer, "sim_connect", listener, 0);
         simpeer_send_to_engine(peer, "accept", accept_arrives, 0);
@@ -654,7 +853,7 @@ void sim_answer(struct io *io, const char *address)
         struct address_row *row = sim_allocate(sizeof(*row));
         assert(strlen(address) < IO_ADDRESS_BYTES_MAX);
         strcpy(row->text, address);
-        list_push_back(&sim_of(io)->answers, &row->link);
+        list_push_back(&sim_of(io)->net->answers, &row->link);
 }
 
 struct sim_peer *sim_answered(struct io *io)
@@ -708,10 +907,10 @@ void sim_datagram_write(struct io *io, io_id id, const char *from, struct span d
 
 ssize_t sim_datagram_read(struct io *io, void *bytes, size_t size, char to[IO_ADDRESS_BYTES_MAX])
 {
-        struct sim *sim = sim_of(io);
-        if (list_is_empty(&sim->datagrams_out))
+        struct simnet *net = net_of(io);
+        if (list_is_empty(&net->datagrams_out))
                 return -1;
-        struct datagram *datagram = list_entry(sim->datagrams_out.next, struct datagram, link);
+        struct datagram *datagram = list_entry(net->datagrams_out.next, struct datagram, link);
         ssize_t datagram_size = (ssize_t)datagram->size;
         list_remove(&datagram->link);
         if (size > 0 && datagram->size > 0)

@@ -1,5 +1,5 @@
-/* sim: a simulated network behind io.h: one reactor, virtual time, every choice drawn from one seed. The engine cannot
- * tell it from a real backend; the test world holds the other end of every connection.
+/* sim: a simulated network behind io.h: virtual time, every choice drawn from one seed. The engine cannot tell it from
+ * a real backend; the test world holds the other end of every connection.
  *
  *      engine ── io.h ──▶ ┌───────────────┐ ◀── sim_connect, sim_peer_write, sim_peer_stall … ── test world
  *             ◀ io_poll ─ │  sim          │ ── sim_peer_read ──▶
@@ -13,7 +13,11 @@
  *
  * What it catches, with a line that names seed and step, then abort(): lent bytes that changed before they were given
  * back; sends that io.h forbids. A received span is overwritten with 0xDD at the next io_poll() (and is freed memory
- * for AddressSanitizer), so a stale use of it shows. One thread only, io_wake() included. */
+ * for AddressSanitizer), so a stale use of it shows. One thread only, io_wake() included.
+ *
+ * Many reactors may share one network: sim_start() for the first, sim_join() for each other, and the world calls them
+ * by turns, as it likes. The clock goes on only while all of them sleep, but for what a turn takes. A reactor whose
+ * last io_poll() told nothing sleeps until that deadline, or until anybody does anything. */
 #ifndef SPATE_IO_SIM_H
 #define SPATE_IO_SIM_H
 
@@ -64,6 +68,20 @@ struct sim_settings sim_settings_rough(uint64_t seed, enum sim_mode mode);
  * means a default. Ended by io_stop(), which frees the peers, too. */
 int sim_start(struct io **io, const struct io_settings *settings, const struct sim_settings *sim_settings);
 
+/* Another reactor on the network that `first` is on: ids, borrowed bytes and statistics of its own. Listeners of the
+ * same number on several share the connections by chance. 0 or -ENOMEM. Of `settings` conns_max and
+ * receive_buffer_bytes count. Its io_stop() resets its connections; the last one on the network frees that. */
+int sim_join(struct io **io, struct io *first, const struct io_settings *settings);
+/* The reactor of `io` will not turn before `until_ns` (its core is somebody else's, or it starts late): nobody waits
+ * for it meanwhile. Its next io_poll() ends this. One that has never polled is not waited for either. */
+void sim_keep_away(struct io *io, uint64_t until_ns);
+/* An io_poll() that finds nothing returns early, with 0, when it is another reactor's turn. With this it calls
+ * `let_others` instead, which lets one of them turn, inside, and returns true; or false, as without it. So a reactor
+ * can sleep while others wake it. Inside it is not called again. For all on the network of `io`. */
+void sim_on_sleep(struct io *io, bool (*let_others)(void *context), void *context);
+
+/* What follows tells of the whole network, whichever reactor's `io` is given. */
+
 /* Nothing can happen any more unless the engine or the world does something: the last io_poll() would have slept for
  * ever. It returned 0 instead. */
 bool sim_is_idle(const struct io *io);
@@ -95,6 +113,8 @@ void sim_peer_set_context(struct sim_peer *peer, void *context);
 void *sim_peer_context(const struct sim_peer *peer);
 /* The engine's id of this connection; 0 before it was accepted. */
 io_id sim_peer_id(const struct sim_peer *peer);
+/* The reactor's that has it; NULL: none has. */
+struct io *sim_peer_io(const struct sim_peer *peer);
 
 /* Copies. Not after sim_peer_shutdown() or sim_peer_close(); on a broken connection the bytes are lost. */
 void sim_peer_write(struct sim_peer *peer, struct span bytes);

@@ -32,14 +32,14 @@ void simnet_step(struct simnet *net, const char *what, uint32_t number, uint64_t
         net->steps++;
         simnet_hash_bytes(net, (const uint8_t *)what, strlen(what));
         simnet_hash_word(net, net->now_ns);
-        simnet_hash_word(net, number);
+        simnet_hash_word(net, (uint64_t)net->speaking << 32 | number);
         simnet_hash_word(net, a);
         simnet_hash_word(net, b);
         if (net->settings.trace != NULL)
-                fprintf(net->settings.trace, "%llu %llu.%03llu us %s conn %u %llu %llu\n",
+                fprintf(net->settings.trace, "%llu %llu.%03llu us reactor %u %s conn %u %llu %llu\n",
                         (unsigned long long)net->steps, (unsigned long long)((net->now_ns - START_NS) / NS_PER_US),
-                        (unsigned long long)((net->now_ns - START_NS) % NS_PER_US), what, number, (unsigned long long)a,
-                        (unsigned long long)b);
+                        (unsigned long long)((net->now_ns - START_NS) % NS_PER_US), net->speaking, what, number,
+                        (unsigned long long)a, (unsigned long long)b);
 }
 
 void simnet_fail(const struct simnet *net, uint32_t number, io_id id, const char *format, ...)
@@ -149,8 +149,9 @@ void simnet_init(struct simnet *net, const struct sim_settings *settings)
         *net = (struct simnet){.settings = *settings, .now_ns = START_NS};
         random_init(&net->random, settings->seed);
         simnet_hash_word(net, settings->seed);
-        list_init(&net->peers);
-        list_init(&net->answered);
+        struct list *lists[] = {&net->sims, &net->peers, &net->answered, &net->answers, &net->datagrams_out};
+        for (size_t i = 0; i < array_count(lists); i++)
+                list_init(lists[i]);
 }
 
 void simnet_fini(struct simnet *net)

@@ -1,5 +1,5 @@
-/* simnet: the simulated network: one virtual clock, one source of chance, one trace, and what is going to happen. For
- * io/sim*.c only; who tests includes io/sim.h.
+/* simnet: the simulated network: one virtual clock, one source of chance, one trace, and what is going to happen, for
+ * all the reactors on it. For io/sim*.c only; who tests includes io/sim.h.
  *
  * Whatever takes time is a happening in one heap, ordered by virtual time and then by age. Every call, choice and event
  * is a step, and enters the hash. */
@@ -33,10 +33,17 @@ struct simnet {
         struct happening *heap;
         size_t heap_count, heap_capacity;
         uint64_t order;
+        struct list sims;     /* the reactors' ends, in the order they came */
         struct list peers;    /* all that ever were, by `all` */
         struct list answered; /* for sim_answered() */
-        uint32_t peers_count;
+        struct list answers, datagrams_out;
+        uint32_t sims_count, speaking; /* the number of who calls, or polls */
+        uint32_t peers_count, ports_count;
         size_t lent_bytes;
+        uint64_t stirred; /* rises with every call, and with every io_poll() that tells something */
+        bool idle;
+        bool (*let_others)(void *context); /* see sim_on_sleep(); NULL while it runs */
+        void *let_others_context;
 };
 
 void simnet_init(struct simnet *net, const struct sim_settings *settings);

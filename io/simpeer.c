@@ -129,7 +129,7 @@ void simpeer_send_to_engine(struct sim_peer *peer, const char *name, void (*happ
 
 void simpeer_mark_ready(struct sim_peer *peer)
 {
-        if (!list_is_linked(&peer->ready) && !peer->dead)
+        if (!list_is_linked(&peer->ready) && !peer->dead && peer->turn != NULL)
                 list_push_back(&peer->turn->ready, &peer->ready);
 }
 
@@ -253,6 +253,23 @@ void simpeer_break(struct sim_peer *peer, int error)
 static void reset_to_peer(struct sim_peer *peer)
 {
         happen_to_peer(peer, H_RESET_OUT, 0);
+}
+
+void simpeer_abandon(struct sim_peer *peer)
+{
+        if (!peer->broken && !peer->dead)
+                reset_to_peer(peer);
+        peer->net->lent_bytes -= peer->lent_bytes;
+        peer->lent_bytes = 0;
+        simlent_free_all(peer);
+        struct list *links[] = {&peer->ready, &peer->handout, &peer->closes};
+        for (size_t i = 0; i < array_count(links); i++)
+                if (list_is_linked(links[i]))
+                        list_remove(links[i]);
+        peer->queued = NULL;
+        peer->sends_count = 0;
+        peer->broken = peer->dead = true;
+        peer->turn = NULL;
 }
 
 void simpeer_try_closed(struct sim_peer *peer)

@@ -26,7 +26,7 @@ struct simlent;
 /* Ends with the network. */
 struct sim_peer {
         struct simnet *net;
-        struct simturn *turn; /* the reactor's that has it */
+        struct simturn *turn; /* the reactor's that has it; NULL: none has it yet, or it has stopped */
         struct list all, ready, handout, closes, answered;
         uint32_t number;
         io_id id;
@@ -76,6 +76,7 @@ struct sim_peer {
         uint64_t to_engine_ns;
 };
 
+/* A connection that `turn` has; NULL: that nobody has accepted yet. */
 struct sim_peer *simpeer_new(struct simnet *net, struct simturn *turn);
 void simpeer_free(struct sim_peer *peer);
 
@@ -98,6 +99,8 @@ void simpeer_shut(struct sim_peer *peer);
 void simpeer_begin_close(struct sim_peer *peer);
 /* The connection is over for the engine's end: nothing is sent or received any more. */
 void simpeer_break(struct sim_peer *peer, int error);
+/* The reactor that had it has stopped: nothing is lent any more, and the peer will see a reset. */
+void simpeer_abandon(struct sim_peer *peer);
 /* When nothing is lent any more IO_CLOSED may follow, in the same batch or later. */
 void simpeer_try_closed(struct sim_peer *peer);
 /* The engine's window has opened; the peer will learn it. */

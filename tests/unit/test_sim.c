@@ -276,16 +276,27 @@ static void engine_start(struct engine *engine, const struct sim_settings *setti
         *engine = (struct engine){.echo = true};
         random_init(&engine->random, settings->seed);
         assert_int_equal(sim_start(&engine->io, &io_settings, settings), 0);
-        assert_int_equal(io_listen(engine->io, "127.0.0.1:0", 7, bound), 0);
+        assert_int_equal(io_listen_shared(engine->io, "127.0.0.1:0", IO_SHARED_FIRST, 7, bound), 0);
+}
+
+/* Another engine on the network of `first`, which listens as it does. */
+static void engine_join(struct engine *engine, struct engine *first, uint64_t seed)
+{
+        struct io_settings io_settings = {.backend = IO_BACKEND_SIM, .conns_max = CONNS_MAX};
+        char bound[IO_ADDRESS_BYTES_MAX];
+        *engine = (struct engine){.echo = true};
+        random_init(&engine->random, seed);
+        assert_int_equal(sim_join(&engine->io, first->io, &io_settings), 0);
+        assert_int_equal(io_listen_shared(engine->io, "127.0.0.1:40000", IO_SHARED_JOINS, 7, bound), 0);
 }
 
 static void engine_stop(struct engine *engine)
 {
+        io_stop(engine->io); /* until then, what is lent must stay */
         for (size_t i = 0; i < CONNS_MAX; i++)
                 if (engine->conns[i].open)
                         while (engine->conns[i].first != NULL)
                                 conn_free_block(&engine->conns[i]);
-        io_stop(engine->io);
 }
 
 /* ---- the world in small ---- */
@@ -766,6 +777,226 @@ static void a_received_span_is_garbage_after_the_next_poll(void **state)
 #endif
 }
 
+/* ---- many reactors ---- */
+
+static void reactors_that_listen_as_one_share_the_connections(void **state)
+{
+        (void)state;
+        struct sim_settings settings = sim_settings_calm(3, SIM_KERNEL);
+        struct engine engines[3];
+        struct sim_peer *peers[60];
+        char bound[IO_ADDRESS_BYTES_MAX];
+        engine_start(&engines[0], &settings);
+        engine_join(&engines[1], &engines[0], 1);
+        engine_join(&engines[2], &engines[0], 2);
+        static const enum io_sharing sharings[] = {IO_ALONE, IO_SHARED_FIRST, IO_SHARED_JOINS};
+        for (size_t i = 0; i < array_count(sharings); i++)
+                assert_int_equal(io_listen_shared(engines[1].io, "127.0.0.1:40000", sharings[i], 8, bound),
+                                 -EADDRINUSE);
+        assert_int_equal(io_listen_shared(engines[1].io, "unix:/run/x", IO_SHARED_FIRST, 8, bound), -EOPNOTSUPP);
+        assert_int_equal(io_listen(engines[1].io, "10.0.0.1:1", 8, bound), 0);
+        assert_int_equal(io_listen_shared(engines[2].io, "10.0.0.1:1", IO_SHARED_JOINS, 8, bound), -EADDRINUSE);
+        for (size_t i = 0; i < array_count(peers); i++) {
+                peers[i] = sim_connect(engines[0].io, 7);
+                assert_null(sim_peer_io(peers[i]));
+        }
+        struct sim_peer *only = sim_connect(engines[0].io, 8);
+        for (int round = 0; round < 100; round++)
+                for (size_t e = 0; e < 3; e++)
+                        engine_turn(&engines[e], UINT64_MAX);
+        assert_true(sim_is_idle(engines[0].io));
+        assert_ptr_equal(sim_peer_io(only), engines[1].io);
+        size_t counts[3] = {0};
+        for (size_t i = 0; i < array_count(peers); i++)
+                for (size_t e = 0; e < 3; e++)
+                        counts[e] += sim_peer_io(peers[i]) == engines[e].io;
+        assert_int_equal(counts[0] + counts[1] + counts[2], array_count(peers));
+        for (size_t e = 0; e < 3; e++) {
+                assert_true(counts[e] > 5);
+                assert_int_equal(engines[e].accepted_count, counts[e] + (e == 1));
+                assert_int_equal(io_statistics(engines[e].io)->accepts, engines[e].accepted_count);
+        }
+        assert_int_equal(sim_ids_count(engines[0].io), array_count(peers) + 1);
+
+        /* Who listens no more gets none, and a stopped reactor's connections break. */
+        io_stop_listening(engines[0].io);
+        engine_stop(&engines[2]);
+        for (size_t i = 0; i < 10; i++)
+                sim_connect(engines[0].io, 7);
+        for (int round = 0; round < 100; round++)
+                for (size_t e = 0; e < 2; e++)
+                        engine_turn(&engines[e], UINT64_MAX);
+        assert_int_equal(engines[0].accepted_count, counts[0]);
+        assert_int_equal(engines[1].accepted_count, counts[1] + 1 + 10);
+        size_t broken_count = 0;
+        for (size_t i = 0; i < array_count(peers); i++)
+                broken_count += sim_peer_is_broken(peers[i]);
+        assert_int_equal(broken_count, counts[2]);
+        engine_stop(&engines[1]);
+        engine_stop(&engines[0]);
+}
+
+static void the_clock_waits_for_the_reactor_that_is_not_asleep(void **state)
+{
+        (void)state;
+        struct sim_settings settings = sim_settings_calm(3, SIM_KERNEL);
+        struct engine one, two;
+        engine_start(&one, &settings);
+        uint64_t start_ns = io_now_ns(one.io), turns_ns = 0;
+        engine_join(&two, &one, 1);
+        /* Who never polled has not started, and is not waited for. */
+        assert_int_equal(engine_turn(&one, start_ns + NS_PER_MS), 0);
+        assert_int_equal(io_now_ns(one.io), start_ns + NS_PER_MS);
+        /* Of two who sleep the first deadline counts, whoever is asked. */
+        assert_int_equal(engine_turn(&two, start_ns + 2 * NS_PER_MS), 0);
+        turns_ns += settings.turn_max_ns;
+        assert_true(io_clock_ns(two.io) <= start_ns + NS_PER_MS + turns_ns); /* one's has come: it is not asleep */
+        assert_int_equal(engine_turn(&one, start_ns + 9 * NS_PER_MS), 0);
+        assert_int_equal(io_clock_ns(one.io), start_ns + 2 * NS_PER_MS);
+        assert_int_equal(engine_turn(&two, start_ns + 5 * NS_PER_MS), 0);
+        assert_int_equal(io_clock_ns(one.io), start_ns + 5 * NS_PER_MS);
+        /* Who is woken is waited for, and told. */
+        io_wake(two.io);
+        assert_int_equal(engine_turn(&one, UINT64_MAX), 0);
+        assert_true(io_clock_ns(one.io) <= start_ns + 5 * NS_PER_MS + turns_ns);
+        assert_false(two.woken);
+        assert_int_equal(engine_turn(&two, UINT64_MAX), 1);
+        assert_true(two.woken);
+        /* Having done something it may have more to do, until a poll finds nothing. */
+        assert_int_equal(engine_turn(&one, UINT64_MAX), 0);
+        assert_false(sim_is_idle(one.io));
+        assert_int_equal(engine_turn(&two, start_ns + 8 * NS_PER_MS), 0);
+        /* Who is kept away is not, but for what comes to pass then. */
+        uint64_t now_ns = io_clock_ns(one.io);
+        io_wake(two.io);
+        sim_keep_away(two.io, now_ns + 10 * NS_PER_MS);
+        assert_int_equal(engine_turn(&one, now_ns + 4 * NS_PER_MS), 0);
+        assert_int_equal(io_clock_ns(one.io), now_ns + 4 * NS_PER_MS);
+        assert_int_equal(engine_turn(&one, now_ns + 40 * NS_PER_MS), 0);
+        assert_int_equal(io_clock_ns(one.io), now_ns + 10 * NS_PER_MS);
+        assert_int_equal(engine_turn(&two, UINT64_MAX), 1);
+        engine_turn(&one, UINT64_MAX);
+        engine_turn(&two, UINT64_MAX);
+        assert_true(sim_is_idle(one.io));
+        engine_stop(&one);
+        engine_stop(&two);
+}
+
+struct wakers {
+        struct engine engines[2];
+        unsigned turns_inside;
+        bool is_refused;
+};
+
+static bool wake_the_other(void *context)
+{
+        struct wakers *wakers = context;
+        if (wakers->is_refused)
+                return false;
+        wakers->turns_inside++;
+        engine_turn(&wakers->engines[1], UINT64_MAX);
+        if (wakers->turns_inside == 3)
+                io_wake(wakers->engines[0].io);
+        return true;
+}
+
+static void a_reactor_can_sleep_while_another_turns_and_wakes_it(void **state)
+{
+        (void)state;
+        struct sim_settings settings = sim_settings_calm(3, SIM_KERNEL);
+        struct wakers wakers = {.turns_inside = 0};
+        struct engine *engines = wakers.engines;
+        engine_start(&engines[0], &settings);
+        engine_join(&engines[1], &engines[0], 1);
+        sim_on_sleep(engines[0].io, wake_the_other, &wakers);
+        io_wake(engines[1].io);
+        engine_turn(&engines[1], 0);
+        struct sim_peer *peer = sim_connect(engines[0].io, 7);
+        while (sim_peer_io(peer) == NULL)
+                engine_turn(&engines[1], 0);
+        assert_ptr_equal(sim_peer_io(peer), engines[1].io); /* so says the seed */
+        wakers.turns_inside = 0;
+        /* The peer's words reach the other, whose turns are inside our sleep. */
+        sim_peer_write(peer, SPAN("hello"));
+        assert_int_equal(engine_turn(&engines[0], UINT64_MAX), 1);
+        assert_true(engines[0].woken);
+        assert_int_equal(wakers.turns_inside, 3);
+        assert_int_equal(engines[1].received_bytes, 5);
+        wakers.is_refused = true;
+        uint64_t now_ns = io_clock_ns(engines[0].io);
+        io_wake(engines[1].io);
+        assert_int_equal(engine_turn(&engines[0], UINT64_MAX), 0);
+        assert_true(io_clock_ns(engines[0].io) <= now_ns + settings.turn_max_ns);
+        engine_stop(&engines[0]);
+        engine_stop(&engines[1]);
+}
+
+/* As rough_echo(), with several reactors that turn as it comes, pause, and are stopped in the middle. */
+static uint64_t rough_crowd(uint64_t seed, enum sim_mode mode)
+{
+        struct sim_settings settings = sim_settings_rough(seed, mode);
+        struct engine engines[4];
+        struct random random;
+        struct sim_peer *peers[16];
+        uint64_t written[array_count(peers)] = {0}, read[array_count(peers)] = {0};
+        random_init(&random, seed ^ 99);
+        size_t count = 2 + random_below(&random, array_count(engines) - 1);
+        engine_start(&engines[0], &settings);
+        for (size_t e = 1; e < count; e++)
+                engine_join(&engines[e], &engines[0], seed + e);
+        for (size_t i = 0; i < array_count(peers); i++)
+                peers[i] = sim_connect(engines[0].io, 7);
+        for (unsigned turn = 0; turn < 200; turn++) {
+                size_t i = random_below(&random, array_count(peers)), e = random_below(&random, count);
+                if (turn == 150 && random_chance(&random, 1, 2))
+                        engine_stop(&engines[--count]);
+                else if (random_chance(&random, 1, 2) && !sim_peer_is_broken(peers[i])) {
+                        size_t size = 1 + random_below(&random, random_chance(&random, 1, 4) ? 8000 : 100);
+                        peer_write_pattern(peers[i], i, written[i], size);
+                        written[i] += size;
+                } else if (random_chance(&random, 1, 20) && e < count) {
+                        sim_keep_away(engines[e].io, io_clock_ns(engines[e].io) + random_below(&random, 5000000));
+                } else if (e < count) {
+                        engine_turn(&engines[e], io_clock_ns(engines[e].io) + random_below(&random, 200000));
+                }
+                read[i] = peer_check_pattern(peers[i], i, read[i]);
+        }
+        for (size_t i = 0; i < array_count(peers); i++) {
+                sim_peer_resume(peers[i]);
+                sim_peer_shutdown(peers[i]);
+        }
+        for (int turns = 0; !sim_is_idle(engines[0].io); turns++) {
+                assert_true(turns < 1000000);
+                for (size_t e = 0; e < count; e++)
+                        engine_turn(&engines[e], UINT64_MAX);
+        }
+        for (size_t i = 0; i < array_count(peers); i++) {
+                read[i] = peer_check_pattern(peers[i], i, read[i]);
+                assert_true(sim_peer_is_broken(peers[i]) || read[i] == written[i]);
+                assert_true(sim_peer_is_broken(peers[i]) || sim_peer_is_ended(peers[i]));
+                assert_true(read[i] <= written[i]);
+        }
+        assert_int_equal(sim_lent_bytes(engines[0].io), 0);
+        assert_int_equal(sim_ids_count(engines[0].io), 0);
+        uint64_t hash = sim_trace_hash(engines[0].io);
+        for (size_t e = 0; e < count; e++)
+                engine_stop(&engines[e]);
+        return hash;
+}
+
+static void two_hundred_rough_seeds_echo_exactly_from_many_reactors(void **state)
+{
+        (void)state;
+        for (uint64_t seed = 0; seed < 100; seed++)
+                for (size_t m = 0; m < 2; m++) {
+                        uint64_t hash = rough_crowd(seed, modes[m]);
+                        if (seed % 20 == 0) {
+                                assert_true(hash == rough_crowd(seed, modes[m]));
+                                assert_true(hash != rough_crowd(seed + 1, modes[m]));
+                        }
+                }
+}
+
 /* ---- what must abort ---- */
 
 /* Runs `crime` in a child with a connected engine; it must abort and say `words` on standard error. */
@@ -937,6 +1168,10 @@ int main(void)
                 cmocka_unit_test(datagrams_go_both_ways),
                 cmocka_unit_test(virtual_time_goes_to_what_happens_next),
                 cmocka_unit_test(a_received_span_is_garbage_after_the_next_poll),
+                cmocka_unit_test(reactors_that_listen_as_one_share_the_connections),
+                cmocka_unit_test(the_clock_waits_for_the_reactor_that_is_not_asleep),
+                cmocka_unit_test(a_reactor_can_sleep_while_another_turns_and_wakes_it),
+                cmocka_unit_test(two_hundred_rough_seeds_echo_exactly_from_many_reactors),
                 cmocka_unit_test(the_checker_catches_an_overwritten_lent_byte),
                 cmocka_unit_test(the_checker_catches_what_io_forbids),
         };
