@@ -82,3 +82,23 @@ bool pattern_matches(struct span text, struct shape shape, struct span subject)
                         return false;
         return true;
 }
+
+bool pattern_covers(struct span wide, struct shape wide_shape, struct span narrow, struct shape narrow_shape)
+{
+        bool more_wide = true, more_narrow = true;
+        struct span wanted = SPAN_NONE, token = SPAN_NONE;
+        /* A tail of the narrow one stands for any number of tokens: only a tail has room for those. */
+        if (narrow_shape.tail && !wide_shape.tail)
+                return false;
+        if (narrow_shape.tokens_count < wide_shape.tokens_count)
+                return false;
+        for (size_t i = 0; i < wide_shape.tokens_count; i++) {
+                subject_next_token(&wide, &more_wide, &wanted);
+                subject_next_token(&narrow, &more_narrow, &token);
+                if (!has_star(wide_shape, i) && (has_star(narrow_shape, i) || !span_equal(wanted, token)))
+                        return false;
+        }
+        if (wide_shape.tail)
+                return narrow_shape.tokens_count > wide_shape.tokens_count || narrow_shape.tail;
+        return narrow_shape.tokens_count == wide_shape.tokens_count;
+}

@@ -63,5 +63,7 @@ static inline struct subject_key pattern_key_of_subject(const struct subject *su
 
 /* Does the legal pattern `text` match `subject`? By text, token by token: for one pattern, off the event path. */
 bool pattern_matches(struct span text, struct shape shape, struct span subject);
+/* Does the legal pattern `wide` match every subject that the legal pattern `narrow` matches? */
+bool pattern_covers(struct span wide, struct shape wide_shape, struct span narrow, struct shape narrow_shape);
 
 #endif

@@ -139,6 +139,32 @@ static void a_shape_is_looked_for_at_the_depths_it_can_match(void **state)
         assert_true(shape_depths((struct shape){.tokens_count = 31, .tail = true}) == (uint64_t)1 << 32);
 }
 
+static bool covers(const char *wide, const char *narrow)
+{
+        struct shape shapes[2];
+        assert_int_equal(pattern_parse(&shapes[0], span_of_text(wide), MATCH_NATS), 0);
+        assert_int_equal(pattern_parse(&shapes[1], span_of_text(narrow), MATCH_NATS), 0);
+        return pattern_covers(span_of_text(wide), shapes[0], span_of_text(narrow), shapes[1]);
+}
+
+static void a_pattern_covers_what_lies_within_it(void **state)
+{
+        (void)state;
+        assert_true(covers("a.b", "a.b"));
+        assert_true(covers("a.*", "a.b"));
+        assert_true(covers("a.*", "a.*"));
+        assert_true(covers("a.>", "a.*"));
+        assert_true(covers("a.>", "a.>"));
+        assert_true(covers("a.>", "a.*.>"));
+        assert_true(covers(">", "*"));
+        assert_false(covers("a.b", "a.*"));
+        assert_false(covers("a.*", "a.>"));
+        assert_false(covers("a.>", "a"));
+        assert_false(covers("*.>", ">"));
+        assert_false(covers("a.*.>", "a.>"));
+        assert_false(covers("a.b", "a.c"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -148,6 +174,7 @@ int main(void)
                 cmocka_unit_test(a_pattern_is_filed_under_the_key_that_its_subjects_ask_for),
                 cmocka_unit_test(a_single_pattern_is_matched_by_text_with_the_same_corners),
                 cmocka_unit_test(a_shape_is_looked_for_at_the_depths_it_can_match),
+                cmocka_unit_test(a_pattern_covers_what_lies_within_it),
         };
         return cmocka_run_group_tests(tests, make_secrets, NULL);
 }
