@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "engine/base/bits.h"
 #include "matcher/pattern.h"
@@ -393,6 +394,24 @@ bool permissions_equal(const struct permissions *a, const struct permissions *b)
                rules_equal(&a->publish_deny, &b->publish_deny, false) &&
                rules_equal(&a->subscribe_allow, &b->subscribe_allow, true) &&
                rules_equal(&a->subscribe_deny, &b->subscribe_deny, false);
+}
+
+static uint64_t rules_hash(const struct rules *rules, uint64_t seed)
+{
+        for (size_t i = 0; i < rules->rules_count; i++) {
+                const struct rule *rule = &rules->rules[i];
+                seed = XXH3_64bits_withSeed(rule->pattern.bytes, rule->pattern.size, seed + 1);
+                seed = XXH3_64bits_withSeed(rule->group.bytes, rule->group.size, seed + 2);
+        }
+        return seed;
+}
+
+uint64_t permissions_hash(const struct permissions *permissions)
+{
+        uint64_t hash = rules_hash(&permissions->publish_allow, permissions->publish_allow.is_given);
+        hash = rules_hash(&permissions->publish_deny, hash + 3);
+        hash = rules_hash(&permissions->subscribe_allow, hash + 4 + permissions->subscribe_allow.is_given);
+        return rules_hash(&permissions->subscribe_deny, hash + 6);
 }
 
 bool permissions_unlimited(const struct permissions *permissions)

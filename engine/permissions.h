@@ -61,6 +61,8 @@ bool permissions_limit_publish(const struct permissions *permissions);
 uint32_t permissions_id(const struct permissions *permissions);
 /* Do both allow and deny the same? By their rules, whatever order these came in; ids are not compared. */
 bool permissions_equal(const struct permissions *a, const struct permissions *b);
+/* Equal for equal sets. */
+uint64_t permissions_hash(const struct permissions *permissions);
 bool permissions_unlimited(const struct permissions *permissions);
 
 #endif

@@ -165,6 +165,8 @@ static void equal_sets_are_known_whatever_their_order(void **state)
         struct permissions *none = subscribing(NULL, NULL);
         struct permissions *empty = subscribing("", NULL);
         assert_true(permissions_equal(one, other));
+        assert_true(permissions_hash(one) == permissions_hash(other));
+        assert_false(permissions_hash(one) == permissions_hash(less));
         assert_false(permissions_equal(one, less));
         assert_false(permissions_equal(none, empty));
         assert_true(permissions_unlimited(none));
