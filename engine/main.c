@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "engine/base/options.h"
 #include "engine/client.h"
+#include "engine/passwd.h"
 #include "engine/run.h"
 
 /* The event path does not allocate, so the heap holds connections' rarer things: few arenas, and pages go back at once.
@@ -45,6 +46,7 @@ static const struct command {
         {"pub", client_pub_main, "publish: spate pub SUBJECT [PAYLOAD]"},
         {"sub", client_sub_main, "subscribe and print: spate sub SUBJECT…"},
         {"status", client_status_main, "what a running engine says of itself"},
+        {"passwd", passwd_main, "make a line of the users file: a password's or a token's"},
         {"bench", bench_main, "load with checks: spate bench --help"},
         {"version", command_version, "print the version"},
         {"help", command_help, "this"},
