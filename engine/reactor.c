@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/question.h"
+
 #define READ_ON 4
 #define READ_ON_BYTES_MAX                                                                                              \
         ((uint64_t)4 << 20) /* input of one turn: it must fit the lag limit however few cohorts share it */
@@ -77,6 +79,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->cores = cores;
         list_init(&reactor->held);
         list_init(&reactor->resumed);
+        list_init(&reactor->questions);
         reactor->finish_ns = PEER_FINISH_NS;
         reactor->settings.io.conns_max = reactor_slots(settings);
         list_init(&reactor->crowded);
@@ -128,6 +131,7 @@ void reactor_free(struct reactor *reactor)
         if (reactor == NULL)
                 return;
         io_stop(reactor->io);
+        questions_fini(reactor);
         for (uint32_t i = 0; i < reactor->by_index_count && reactor->by_index != NULL; i++) {
                 struct peer *peer = reactor->by_index[i];
                 if (peer == NULL)
@@ -316,7 +320,13 @@ static void reactor_hear(struct reactor *reactor, unsigned from, const struct ma
                         peer_release(reactor, peer, PEER_HELD_LAG);
                 break;
         case MAILBOX_QUESTION:
+                question_take(reactor, control->question);
+                answer = (struct mailbox_control){.kind = MAILBOX_ANSWER, .question = control->question};
+                is_told = mailbox_tell(reactor->out[from], &answer);
+                break;
         case MAILBOX_ANSWER:
+                question_hear(reactor, control->question);
+                break;
         case MAILBOX_CONTROL_KINDS:
                 break;
         }

@@ -59,8 +59,10 @@ struct reactor {
         struct bell *bell; /* ours */
         /* By the other reactor's number; NULL at our own. */
         struct mailbox *out[MATCH_REACTORS_MAX], *in[MATCH_REACTORS_MAX];
-        struct list held;               /* peers held for a mailbox, the first first, by wait_link */
-        struct list resumed;            /* peers to go on with, by resume_link */
+        struct list held;      /* peers held for a mailbox, the first first, by wait_link */
+        struct list resumed;   /* peers to go on with, by resume_link */
+        struct list questions; /* that have not been answered by all yet */
+        unsigned questions_count;
         uint64_t full;                  /* mailboxes that had no room, a bit each: their reactors are to be told FULL */
         uint64_t full_told;             /* those that have been: their WAKE will come */
         uint64_t wanted;                /* reactors that have told us FULL: they get a WAKE when we have made room */
