@@ -110,9 +110,9 @@ static int print_password(unsigned long cost)
         const char *hash = NULL;
         if (data != NULL &&
             crypt_gensalt_rn("$2b$", cost, random_bytes, sizeof random_bytes, setting, sizeof setting) != NULL)
-                hash = crypt_r(line, setting, data);
+                hash = crypt_rn(line, setting, data, sizeof *data);
         sodium_memzero(line, sizeof line);
-        bool is_made = hash != NULL && hash[0] == '$';
+        bool is_made = hash != NULL;
         if (is_made)
                 printf("password: \"%s\"\n", hash);
         else

@@ -22,11 +22,10 @@ struct source source_of(struct span address)
         const uint8_t *colon = address.size == 0 ? NULL : memrchr(address.bytes, ':', address.size);
         size_t size = colon == NULL ? 0 : (size_t)(colon - address.bytes);
         bool is_v6 = size >= 2 && address.bytes[0] == '[' && address.bytes[size - 1] == ']';
-        const uint8_t *from = address.bytes + is_v6;
         size -= is_v6 ? 2 : 0;
         if (size == 0 || size >= sizeof text)
                 return source;
-        memcpy(text, from, size);
+        memcpy(text, address.bytes + is_v6, size);
         char *zone = strchr(text, '%');
         if (zone != NULL)
                 *zone = '\0';

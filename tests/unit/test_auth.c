@@ -30,8 +30,10 @@ static uint64_t read_now(void)
 static int set_up(void **state)
 {
         (void)state;
-        strcpy(hash_wonder, crypt("wonder", "$2b$04$abcdefghijklmnopqrstuu"));
-        strcpy(hash_other, crypt("other", "$2b$04$zbcdefghijklmnopqrstuu"));
+        struct crypt_data *data = calloc(1, sizeof *data);
+        strcpy(hash_wonder, crypt_rn("wonder", "$2b$04$abcdefghijklmnopqrstuu", data, sizeof *data));
+        strcpy(hash_other, crypt_rn("other", "$2b$04$zbcdefghijklmnopqrstuu", data, sizeof *data));
+        free(data);
         int file = mkstemp(path);
         close(file);
         return file < 0;
