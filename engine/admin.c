@@ -40,9 +40,26 @@ static void admin_answer(struct reactor *reactor, struct admin *admin, const str
                 peer_finish(reactor, &admin->peer, status == 400 ? COUNT_CLOSED_PROTOCOL : COUNT_CLOSED_DONE);
 }
 
+/* The counters of all reactors: what any core may read. */
+static size_t admin_counters(const struct reactor *reactor, const struct counters *all[MATCH_REACTORS_MAX])
+{
+        for (unsigned i = 0; i < reactor->cores->count; i++)
+                all[i] = &reactor->cores->core[i].reactor->counters;
+        return reactor->cores->count;
+}
+
+static uint64_t admin_sum(const struct counters *const *all, size_t count, size_t id)
+{
+        uint64_t sum = 0;
+        for (size_t i = 0; i < count; i++)
+                sum += counter_read(all[i], id);
+        return sum;
+}
+
 static void admin_metrics(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
-        const struct counters *all[] = {&reactor->counters};
+        const struct counters *all[MATCH_REACTORS_MAX];
+        size_t count = admin_counters(reactor, all);
         const struct io_traits *traits = io_traits(reactor->io);
         char info[512];
         reactor_sample(reactor);
@@ -53,14 +70,14 @@ static void admin_metrics(struct reactor *reactor, struct admin *admin, const st
                          "# HELP spate_backend_info Who moves the bytes, and why\n# TYPE spate_backend_info gauge\n"
                          "spate_backend_info{backend=\"%s\",reason=\"%s\"} 1\n",
                          SPATE_VERSION, traits->name, traits->reason);
-        size_t size = counters_write_prometheus(NULL, 0, "spate", counter_rows, COUNTERS_COUNT, all, 1);
+        size_t size = counters_write_prometheus(NULL, 0, "spate", counter_rows, COUNTERS_COUNT, all, count);
         char *text = malloc(size + (size_t)info_size + 1);
         if (text == NULL) {
                 admin_answer(reactor, admin, request, 500, "text/plain", SPAN("out of memory\n"));
                 return;
         }
         memcpy(text, info, (size_t)info_size);
-        counters_write_prometheus(text + info_size, size + 1, "spate", counter_rows, COUNTERS_COUNT, all, 1);
+        counters_write_prometheus(text + info_size, size + 1, "spate", counter_rows, COUNTERS_COUNT, all, count);
         admin_answer(reactor, admin, request, 200, "text/plain; version=0.0.4; charset=utf-8",
                      span_of(text, size + (size_t)info_size));
         free(text);
@@ -81,18 +98,29 @@ static json_t *admin_status_io(const struct reactor *reactor)
 
 static void admin_status(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
+        const struct counters *all[MATCH_REACTORS_MAX];
+        size_t count = admin_counters(reactor, all);
         reactor_sample(reactor);
         json_t *counters = json_object();
         for (size_t i = 0; i < COUNTERS_COUNT; i++) {
                 char name[128];
                 snprintf(name, sizeof name, "%s%s%s%s", counter_rows[i].name, counter_rows[i].labels[0] ? "{" : "",
                          counter_rows[i].labels, counter_rows[i].labels[0] ? "}" : "");
-                json_object_set_new(counters, name, json_integer((json_int_t)counter_read(&reactor->counters, i)));
+                json_object_set_new(counters, name, json_integer((json_int_t)admin_sum(all, count, i)));
         }
-        json_t *status =
-                json_pack("{s:s,s:s,s:f,s:b,s:o,s:o}", "version", SPATE_VERSION, "server_id", reactor->server_id,
-                          "uptime_seconds", (double)(io_now_ns(reactor->io) - reactor->started_ns) / 1e9, "draining",
-                          reactor->is_stopping, "backend", admin_status_io(reactor), "counters", counters);
+        json_t *reactors = json_array();
+        for (size_t i = 0; i < count; i++)
+                json_array_append_new(reactors,
+                                      json_pack("{s:i,s:I,s:I,s:I,s:I}", "number", (int)i, "connections",
+                                                (json_int_t)counter_read(all[i], COUNT_CONNECTIONS), "events_received",
+                                                (json_int_t)counter_read(all[i], COUNT_EVENTS_RECEIVED),
+                                                "deliveries_released",
+                                                (json_int_t)counter_read(all[i], COUNT_DELIVERIES_RELEASED), "turns",
+                                                (json_int_t)counter_read(all[i], COUNT_TURNS)));
+        json_t *status = json_pack(
+                "{s:s,s:s,s:f,s:b,s:o,s:o,s:o}", "version", SPATE_VERSION, "server_id", reactor->server_id,
+                "uptime_seconds", (double)(io_now_ns(reactor->io) - reactor->started_ns) / 1e9, "draining",
+                reactor->is_stopping, "backend", admin_status_io(reactor), "counters", counters, "reactors", reactors);
         char *text = status == NULL ? NULL : json_dumps(status, JSON_INDENT(2));
         json_decref(status);
         if (text == NULL)

@@ -30,6 +30,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         assert(reactor->by_index[io_id_index(id)] == NULL);
         reactor->by_index[io_id_index(id)] = peer;
         reactor->peers_count++;
+        counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
         protocol->opened(reactor, peer);
 }
 
@@ -413,6 +414,7 @@ void peer_closed(struct reactor *reactor, struct peer *peer)
         lane_fini(&reactor->lanes, &peer->lane, (enum loss)peer->loss);
         reactor->by_index[io_id_index(peer->lane.id)] = NULL;
         reactor->peers_count--;
+        counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
         pool_give(&reactor->peers, peer);
 }
 
