@@ -1,4 +1,4 @@
-/* admin: HTTP/1.1 for the operator. llhttp parses (it is strict about framing); what is asked for is three fixed paths.
+/* admin: HTTP/1.1 for the operator. llhttp parses (it is strict about framing); what is asked for is a few fixed paths.
  * See the header. */
 #include "engine/admin.h"
 
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/connections.h"
 #include "engine/reactor.h"
 #include "io/wire/http.h"
 
@@ -130,6 +131,69 @@ static void admin_status(struct reactor *reactor, struct admin *admin, const str
         free(text);
 }
 
+/* Reads "limit=N&from=N" (both may be missing); false: it is something else. */
+static bool admin_read_query(struct span query, uint32_t limit_max, uint32_t *limit, uint32_t *from)
+{
+        while (query.size > 0) {
+                const uint8_t *end = memchr(query.bytes, '&', query.size);
+                struct span part = span_of(query.bytes, end == NULL ? query.size : (size_t)(end - query.bytes));
+                struct span name = span_starts_with(part, SPAN("limit=")) ? SPAN("limit=") : SPAN("from=");
+                struct span digits = span_skip(part, name.size < part.size ? name.size : part.size);
+                uint64_t number = 0;
+                if (!span_starts_with(part, name) || digits.size == 0 || digits.size > 9)
+                        return false;
+                for (size_t i = 0; i < digits.size; i++) {
+                        if (digits.bytes[i] < '0' || digits.bytes[i] > '9')
+                                return false;
+                        number = number * 10 + (digits.bytes[i] - '0');
+                }
+                if (name.size == strlen("from="))
+                        *from = (uint32_t)number;
+                else if (number >= 1 && number <= limit_max)
+                        *limit = (uint32_t)number;
+                else
+                        return false;
+                query = span_skip(query, end == NULL ? query.size : part.size + 1);
+        }
+        return true;
+}
+
+/* Answers with what one reactor said of itself; `text` is ours to free, NULL: it found no memory. */
+static void admin_answer_json(struct reactor *reactor, struct admin *admin, const struct http_request *request,
+                              char *text)
+{
+        char *whole = NULL;
+        int size = text == NULL ? -1 : asprintf(&whole, "{\"reactors\":[%s]}\n", text);
+        if (size < 0)
+                admin_answer(reactor, admin, request, 500, "text/plain", SPAN("out of memory\n"));
+        else
+                admin_answer(reactor, admin, request, 200, "application/json", span_of(whole, (size_t)size));
+        if (size >= 0)
+                free(whole);
+        free(text);
+}
+
+static void admin_losses(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        uint32_t limit = 100, from = 0;
+        if (!admin_read_query(request->query, LEDGER_ROWS, &limit, &from) || from != 0)
+                admin_answer(reactor, admin, request, 400, "text/plain", SPAN("/losses takes limit=1..1024\n"));
+        else
+                admin_answer_json(reactor, admin, request,
+                                  ledger_write_json(&reactor->ledger, &reactor->lanes.account, reactor->settings.number,
+                                                    io_now_ns(reactor->io), limit));
+}
+
+static void admin_connections(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        uint32_t limit = 100, from = 0;
+        if (!admin_read_query(request->query, CONNECTIONS_ROWS_MAX, &limit, &from))
+                admin_answer(reactor, admin, request, 400, "text/plain",
+                             SPAN("/connections takes limit=1..1000 and from=N, the \"next\" of the answer before\n"));
+        else
+                admin_answer_json(reactor, admin, request, connections_write_json(reactor, from, limit));
+}
+
 static void admin_request(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
         if (!request->is_get && !request->is_head)
@@ -142,8 +206,13 @@ static void admin_request(struct reactor *reactor, struct admin *admin, const st
                 admin_answer(reactor, admin, request, 200, "text/plain", SPAN("ok\n"));
         else if (span_equal(request->path, SPAN("/status")))
                 admin_status(reactor, admin, request);
+        else if (span_equal(request->path, SPAN("/losses")))
+                admin_losses(reactor, admin, request);
+        else if (span_equal(request->path, SPAN("/connections")))
+                admin_connections(reactor, admin, request);
         else
-                admin_answer(reactor, admin, request, 404, "text/plain", SPAN("try /metrics, /healthz or /status\n"));
+                admin_answer(reactor, admin, request, 404, "text/plain",
+                             SPAN("try /metrics, /healthz, /status, /losses or /connections\n"));
 }
 
 static size_t admin_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)

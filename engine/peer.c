@@ -426,6 +426,22 @@ void peer_ticked(struct reactor *reactor, struct peer *peer)
                 peer_close(reactor, peer, COUNT_CLOSED_DONE);
 }
 
+void peer_lost(void *context, const struct lane *lane, enum loss loss, uint64_t count, struct span first,
+               struct span last)
+{
+        struct reactor *reactor = context;
+        struct peer *peer = container_of((struct lane *)(uintptr_t)lane, struct peer, lane);
+        struct peer_description description;
+        struct account unused;
+        uint64_t pending;
+        assert(peer->protocol->describe != NULL);
+        peer->protocol->describe(peer, &description);
+        lane_account(lane, &unused, &pending);
+        const struct wire_codec *codec = &wire_codecs[description.format];
+        ledger_note(&reactor->ledger, &peer->ledger_row, &description.reader, io_now_ns(reactor->io), loss, count,
+                    pending, codec->subject(first), codec->subject(last));
+}
+
 void peers_take_cut(struct reactor *reactor)
 {
         for (struct lane *lane; (lane = lanes_take_cut(&reactor->lanes)) != NULL;) {

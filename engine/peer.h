@@ -1,5 +1,5 @@
 /* peer: one connection, whatever it speaks: its way out (lane), what it sent of an operation that is not whole yet, its
- * timer, and how it comes to its end. The protocol on top is a table of four functions (session.c for NATS, admin.c for
+ * timer, and how it comes to its end. The protocol on top is a table of functions (session.c for NATS, admin.c for
  * HTTP).
  *
  *      OPEN ──finish──▶ FINISHING ──drained──▶ SHUT ──peer's end, 1 s──▶ CLOSING ──IO_CLOSED──▶ gone
@@ -12,9 +12,18 @@
 #include "engine/base/timerwheel.h"
 #include "engine/counter_table.h"
 #include "engine/lane.h"
+#include "engine/ledger.h"
+#include "io/wire/wire.h"
 
 struct reactor;
 struct peer;
+
+/* What a protocol knows of one of its connections. Borrowed. */
+struct peer_description {
+        struct ledger_reader reader;
+        uint32_t subscriptions_count;
+        enum wire_format format; /* that its events are written in */
+};
 
 struct peer_protocol {
         const char *name;
@@ -29,6 +38,8 @@ struct peer_protocol {
         void (*ticked)(struct reactor *reactor, struct peer *peer);
         /* The connection is going away: forget all that refers to it. Called once. */
         void (*ended)(struct reactor *reactor, struct peer *peer);
+        /* NULL: its connections get no events. */
+        void (*describe)(const struct peer *peer, struct peer_description *description);
 };
 
 /* Why a peer's input waits. Each is set and cleared by itself; while any is set nothing is taken from the peer. */
@@ -66,6 +77,7 @@ struct peer {
         struct peer_later *later, *later_last;
         int end_error; /* of an IO_ENDED that came while the peer was held */
         uint64_t opened_ns;
+        uint64_t ledger_row; /* see ledger_note() */
         uint32_t listener;
         uint8_t state;  /* enum peer_state */
         uint8_t loss;   /* enum loss: why events that are still pending at the close count as dropped */
@@ -102,6 +114,9 @@ void peers_resume(struct reactor *reactor);
 void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id reason);
 /* Closes at once; what was not sent is dropped and counted. */
 void peer_close(struct reactor *reactor, struct peer *peer, enum counter_id reason);
+/* lanes->lost: into the ledger. */
+void peer_lost(void *reactor, const struct lane *lane, enum loss loss, uint64_t count, struct span first,
+               struct span last);
 /* Takes up the lanes that were cut since the last turn. */
 void peers_take_cut(struct reactor *reactor);
 

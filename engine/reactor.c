@@ -102,6 +102,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                 error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(), reactor_slots(settings));
         if (error == 0)
                 error = counters_init(&reactor->counters, COUNTERS_COUNT);
+        if (error == 0)
+                error = ledger_init(&reactor->ledger);
         if (error == 0) {
                 reactor->by_index_count = reactor->settings.io.conns_max;
                 reactor->by_index = calloc(reactor->by_index_count, sizeof *reactor->by_index);
@@ -116,6 +118,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         }
         reactor->lanes.io = reactor->io;
         reactor->lanes.cohort_ended = registry_cohort_ended;
+        reactor->lanes.lost = peer_lost;
         reactor->lanes.context = reactor;
         reactor->started_ns = io_now_ns(reactor->io);
         timerwheel_init(&reactor->wheel, reactor->started_ns);
@@ -132,6 +135,10 @@ void reactor_free(struct reactor *reactor)
                 return;
         io_stop(reactor->io);
         questions_fini(reactor);
+
+        uint64_t dropped = account_dropped(&reactor->lanes.account);
+        uint32_t peers_count = reactor->peers_count;
+        reactor->lanes.lost = NULL; /* nobody can ask for rows any more, and the clock is gone with the backend */
         for (uint32_t i = 0; i < reactor->by_index_count && reactor->by_index != NULL; i++) {
                 struct peer *peer = reactor->by_index[i];
                 if (peer == NULL)
@@ -139,12 +146,17 @@ void reactor_free(struct reactor *reactor)
                 peer->lane.lent_bytes = 0; /* the backend is gone, and nothing is lent any more */
                 peer_closed(reactor, peer);
         }
+        dropped = account_dropped(&reactor->lanes.account) - dropped;
+        if (dropped > 0)
+                log_info("events_lost", "reason=%s count=%llu connections=%u", loss_name(LOSS_DRAINING),
+                         (unsigned long long)dropped, peers_count);
         if (reactor->lanes.context != NULL) {
                 list_for_each(&reactor->lanes.dirty, link) list_remove(link);
                 registry_collect(reactor);
         }
         registry_fini(&reactor->registry);
         counters_fini(&reactor->counters);
+        ledger_fini(&reactor->ledger);
         pool_fini(&reactor->peers);
         if (reactor->routes.table != NULL)
                 routes_fini(&reactor->routes);
@@ -615,6 +627,7 @@ void reactor_print_plan(const struct reactor_settings *settings, void *out)
                  "private bytes between shared ones", &sum);
         plan_row(out, "receive buffers", settings->io.receive_buffers_count, settings->io.receive_buffer_bytes,
                  "input of one turn (--receive-buffers)", &sum);
+        plan_row(out, "ledger", LEDGER_ROWS, sizeof(struct ledger_row), "the last losses (spate losses)", &sum);
         plan_row(out, "reactor", 1, sizeof(struct reactor), "its events, wheel, tables", &sum);
         fprintf(out, "  %44.1f MiB  together, besides subscriptions (about 200 B each)\n", (double)sum / (1 << 20));
 }

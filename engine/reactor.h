@@ -13,6 +13,7 @@
 #include "engine/base/timerwheel.h"
 #include "engine/counter_table.h"
 #include "engine/lane.h"
+#include "engine/ledger.h"
 #include "engine/peer.h"
 #include "engine/admin.h"
 #include "engine/cores.h"
@@ -87,6 +88,7 @@ struct reactor {
         struct timerwheel wheel;
         struct random random;
         struct counters counters;
+        struct ledger ledger;
         struct log_limit cut_log, fault_log;
         const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];
         uint16_t listener_ports[REACTOR_LISTENERS_MAX];

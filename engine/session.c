@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "engine/reactor.h"
+#include "io/wire/json.h"
 
 #define FIRST_PING_NS (2 * NS_PER_S) /* after CONNECT, so that a round trip is known early */
 #define ERROR_BYTES_MAX 1200
@@ -230,6 +231,16 @@ void session_no_responders(struct reactor *reactor, struct session *session, con
 
 /* ---- operations ---- */
 
+/* The name is for people only: cut where it is long, as it came where it cannot be read. */
+static void session_take_name(struct session *session, struct span name)
+{
+        uint8_t text[4 * LEDGER_NAME_BYTES];
+        ssize_t size = name.size <= sizeof text ? json_unescape(name, text, sizeof text) : -EMSGSIZE;
+        if (size >= 0)
+                name = span_of(text, (size_t)size);
+        snprintf(session->name, sizeof session->name, "%.*s", (int)name.size, (const char *)name.bytes);
+}
+
 static void session_connect(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
 {
         struct nats_connect connect;
@@ -257,6 +268,7 @@ static void session_connect(struct reactor *reactor, struct session *session, co
                 session->echo = connect.echo;
                 session->headers = connect.headers;
                 session->no_responders = connect.no_responders;
+                session_take_name(session, connect.name);
                 session->info_updates = connect.protocol >= 1;
                 if (!is_same_format) {
                         /* The format is a part of the key: 1 << 63 stands for "with headers". */
@@ -580,6 +592,20 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
                 session_forget(reactor, session, list_entry(link, struct subscription, session_link));
 }
 
+static void session_describe(const struct peer *peer, struct peer_description *description)
+{
+        const struct session *session = container_of((struct peer *)(uintptr_t)peer, struct session, peer);
+        *description = (struct peer_description){
+                .reader = {.connection = session->client_id,
+                           .protocol = peer->protocol->name,
+                           .address = peer->address,
+                           .user = "",
+                           .name = session->name},
+                .subscriptions_count = session->subscriptions_count,
+                .format = session->headers ? WIRE_NATS : WIRE_NATS_PLAIN,
+        };
+}
+
 const struct peer_protocol session_protocol = {
         .name = "nats",
         .bytes = sizeof(struct session),
@@ -587,4 +613,5 @@ const struct peer_protocol session_protocol = {
         .take = session_take,
         .ticked = session_ticked,
         .ended = session_ended,
+        .describe = session_describe,
 };

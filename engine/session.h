@@ -26,10 +26,11 @@ struct session {
         uint64_t received_bytes, received_events;
         uint8_t pings_out; /* PINGs not answered yet */
         bool verbose, pedantic, echo, headers, no_responders, info_updates;
-        bool has_round_trip; /* a PING of ours has been answered */
-        bool is_ok_said;     /* of the event that was held for want of room: its +OK */
-        bool is_private;     /* keeps out of cohorts: echo:false and publishing, or crowded */
-        bool is_crowded;     /* is_private until the lane has drained */
+        bool has_round_trip;          /* a PING of ours has been answered */
+        bool is_ok_said;              /* of the event that was held for want of room: its +OK */
+        bool is_private;              /* keeps out of cohorts: echo:false and publishing, or crowded */
+        bool is_crowded;              /* is_private until the lane has drained */
+        char name[LEDGER_NAME_BYTES]; /* as CONNECT told it, cut, for people */
 };
 
 extern const struct peer_protocol session_protocol;

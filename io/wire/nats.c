@@ -655,3 +655,8 @@ struct span nats_key_subject(struct span key)
         const uint8_t *blank = key.size == 0 ? NULL : memchr(key.bytes, ' ', key.size);
         return blank == NULL ? SPAN_NONE : span_of(key.bytes, (size_t)(blank - key.bytes));
 }
+
+struct span nats_message_subject(struct span operation)
+{
+        return nats_key_subject(nats_message_key(operation));
+}

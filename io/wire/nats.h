@@ -96,5 +96,6 @@ size_t nats_plain_write(uint8_t *out, const struct event *event, struct span sid
 struct span nats_message_key(struct span operation);
 /* The part of such a key in front of its blank. */
 struct span nats_key_subject(struct span key);
+struct span nats_message_subject(struct span operation);
 
 #endif

@@ -4,6 +4,6 @@
 #include "io/wire/nats.h"
 
 const struct wire_codec wire_codecs[WIRE_FORMATS] = {
-        [WIRE_NATS] = {"nats", nats_message_bound, nats_message_write, nats_message_key},
-        [WIRE_NATS_PLAIN] = {"nats-plain", nats_plain_bound, nats_plain_write, nats_message_key},
+        [WIRE_NATS] = {"nats", nats_message_bound, nats_message_write, nats_message_key, nats_message_subject},
+        [WIRE_NATS_PLAIN] = {"nats-plain", nats_plain_bound, nats_plain_write, nats_message_key, nats_message_subject},
 };

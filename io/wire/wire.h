@@ -21,6 +21,8 @@ struct wire_codec {
         /* What a later event has to have in common with a written one to take its place: subject and sid, as they stand
          * in `operation`, which is whole. Empty: it is no event. Reads nothing outside of it, whatever it holds. */
         struct span (*key)(struct span operation);
+        /* Its subject, likewise. */
+        struct span (*subject)(struct span operation);
 };
 
 /* Set before the reactors start, indexed by enum wire_format. */
