@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "engine/connections.h"
+#include "engine/question.h"
 #include "engine/reactor.h"
 #include "io/wire/http.h"
 
@@ -131,67 +132,95 @@ static void admin_status(struct reactor *reactor, struct admin *admin, const str
         free(text);
 }
 
-/* Reads "limit=N&from=N" (both may be missing); false: it is something else. */
-static bool admin_read_query(struct span query, uint32_t limit_max, uint32_t *limit, uint32_t *from)
+struct admin_query {
+        uint64_t limit, from;
+        uint64_t reactor; /* UINT64_MAX: all */
+};
+
+/* Reads "limit=N&from=N&reactor=N", of which any may be missing; false: it is something else. */
+static bool admin_read_query(struct span query, struct admin_query *read)
 {
         while (query.size > 0) {
                 const uint8_t *end = memchr(query.bytes, '&', query.size);
                 struct span part = span_of(query.bytes, end == NULL ? query.size : (size_t)(end - query.bytes));
-                struct span name = span_starts_with(part, SPAN("limit=")) ? SPAN("limit=") : SPAN("from=");
-                struct span digits = span_skip(part, name.size < part.size ? name.size : part.size);
-                uint64_t number = 0;
-                if (!span_starts_with(part, name) || digits.size == 0 || digits.size > 9)
+                const struct {
+                        struct span name;
+                        uint64_t *number;
+                } known[] = {{SPAN("limit="), &read->limit},
+                             {SPAN("from="), &read->from},
+                             {SPAN("reactor="), &read->reactor}};
+                size_t which = 0;
+                while (which < array_count(known) && !span_starts_with(part, known[which].name))
+                        which++;
+                if (which == array_count(known))
                         return false;
+                struct span digits = span_skip(part, known[which].name.size);
+                if (digits.size == 0 || digits.size > 9)
+                        return false;
+                *known[which].number = 0;
                 for (size_t i = 0; i < digits.size; i++) {
                         if (digits.bytes[i] < '0' || digits.bytes[i] > '9')
                                 return false;
-                        number = number * 10 + (digits.bytes[i] - '0');
+                        *known[which].number = *known[which].number * 10 + (digits.bytes[i] - '0');
                 }
-                if (name.size == strlen("from="))
-                        *from = (uint32_t)number;
-                else if (number >= 1 && number <= limit_max)
-                        *limit = (uint32_t)number;
-                else
-                        return false;
                 query = span_skip(query, end == NULL ? query.size : part.size + 1);
         }
         return true;
 }
 
-/* Answers with what one reactor said of itself; `text` is ours to free, NULL: it found no memory. */
-static void admin_answer_json(struct reactor *reactor, struct admin *admin, const struct http_request *request,
-                              char *text)
+/* All reactors have answered; nothing: one had no memory. */
+static void admin_answered(struct reactor *reactor, io_id asker, struct span text)
 {
-        char *whole = NULL;
-        int size = text == NULL ? -1 : asprintf(&whole, "{\"reactors\":[%s]}\n", text);
-        if (size < 0)
-                admin_answer(reactor, admin, request, 500, "text/plain", SPAN("out of memory\n"));
+        struct peer *peer = reactor_find(reactor, asker);
+        if (peer == NULL || peer->state != PEER_OPEN || peer->protocol != &admin_protocol)
+                return;
+        struct admin *admin = container_of(peer, struct admin, peer);
+        struct http_request request = {.keep_alive = admin->keep_alive, .is_head = admin->is_head};
+        if (text.size == 0)
+                admin_answer(reactor, admin, &request, 500, "text/plain", SPAN("out of memory\n"));
         else
-                admin_answer(reactor, admin, request, 200, "application/json", span_of(whole, (size_t)size));
-        if (size >= 0)
-                free(whole);
-        free(text);
+                admin_answer(reactor, admin, &request, 200, "application/json", text);
+        peer_release(reactor, peer, PEER_HELD_QUESTION);
 }
 
-static void admin_losses(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+/* Asks every reactor, or the one in the query. The connection is held until the answer has been given. */
+static void admin_ask(struct reactor *reactor, struct admin *admin, const struct http_request *request,
+                      uint64_t limit_max, question_write *write)
 {
-        uint32_t limit = 100, from = 0;
-        if (!admin_read_query(request->query, LEDGER_ROWS, &limit, &from) || from != 0)
-                admin_answer(reactor, admin, request, 400, "text/plain", SPAN("/losses takes limit=1..1024\n"));
-        else
-                admin_answer_json(reactor, admin, request,
-                                  ledger_write_json(&reactor->ledger, &reactor->lanes.account, reactor->settings.number,
-                                                    io_now_ns(reactor->io), limit));
+        struct admin_query query = {.limit = 100, .reactor = UINT64_MAX};
+        unsigned count = reactor->cores->count;
+        if (!admin_read_query(request->query, &query) || query.limit < 1 || query.limit > limit_max ||
+            (query.reactor != UINT64_MAX && query.reactor >= count)) {
+                char text[160];
+                int size = snprintf(text, sizeof text,
+                                    "the query may hold limit=1..%llu, reactor=0..%u and, for connections, from=N: the "
+                                    "\"next\" of the answer before\n",
+                                    (unsigned long long)limit_max, count - 1);
+                admin_answer(reactor, admin, request, 400, "text/plain", span_of(text, (size_t)size));
+                return;
+        }
+        uint64_t reactors = query.reactor != UINT64_MAX ? (uint64_t)1 << query.reactor : UINT64_MAX >> (64 - count);
+        admin->keep_alive = request->keep_alive;
+        admin->is_head = request->is_head;
+        peer_hold(reactor, &admin->peer, PEER_HELD_QUESTION);
+        int error = question_ask(reactor, admin->peer.lane.id, reactors, write, admin_answered, (uint32_t)query.from,
+                                 (uint32_t)query.limit);
+        if (error == 0)
+                return;
+        peer_release(reactor, &admin->peer, PEER_HELD_QUESTION);
+        admin_answer(reactor, admin, request, 503, "text/plain", SPAN("too many questions at once; try again\n"));
 }
 
-static void admin_connections(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+static char *admin_write_losses(struct reactor *reactor, uint32_t from, uint32_t limit)
 {
-        uint32_t limit = 100, from = 0;
-        if (!admin_read_query(request->query, CONNECTIONS_ROWS_MAX, &limit, &from))
-                admin_answer(reactor, admin, request, 400, "text/plain",
-                             SPAN("/connections takes limit=1..1000 and from=N, the \"next\" of the answer before\n"));
-        else
-                admin_answer_json(reactor, admin, request, connections_write_json(reactor, from, limit));
+        (void)from;
+        return ledger_write_json(&reactor->ledger, &reactor->lanes.account, reactor->settings.number,
+                                 io_now_ns(reactor->io), limit);
+}
+
+static char *admin_write_connections(struct reactor *reactor, uint32_t from, uint32_t limit)
+{
+        return connections_write_json(reactor, from, limit);
 }
 
 static void admin_request(struct reactor *reactor, struct admin *admin, const struct http_request *request)
@@ -207,9 +236,9 @@ static void admin_request(struct reactor *reactor, struct admin *admin, const st
         else if (span_equal(request->path, SPAN("/status")))
                 admin_status(reactor, admin, request);
         else if (span_equal(request->path, SPAN("/losses")))
-                admin_losses(reactor, admin, request);
+                admin_ask(reactor, admin, request, LEDGER_ROWS, admin_write_losses);
         else if (span_equal(request->path, SPAN("/connections")))
-                admin_connections(reactor, admin, request);
+                admin_ask(reactor, admin, request, CONNECTIONS_ROWS_MAX, admin_write_connections);
         else
                 admin_answer(reactor, admin, request, 404, "text/plain",
                              SPAN("try /metrics, /healthz, /status, /losses or /connections\n"));
@@ -220,7 +249,7 @@ static size_t admin_take(struct reactor *reactor, struct peer *peer, struct span
         struct admin *admin = container_of(peer, struct admin, peer);
         size_t taken = 0;
         *needed = 0;
-        while (taken < in.size && peer->state == PEER_OPEN) {
+        while (taken < in.size && peer->state == PEER_OPEN && peer->holds == 0) {
                 struct http_request request;
                 if (stream_held_bytes(&peer->lane.own) > UNREAD_BYTES_MAX) {
                         peer_close(reactor, peer, COUNT_CLOSED_SLOW);
@@ -249,6 +278,10 @@ static void admin_opened(struct reactor *reactor, struct peer *peer)
 
 static void admin_ticked(struct reactor *reactor, struct peer *peer)
 {
+        if (peer->holds != 0) {
+                timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + NS_PER_S);
+                return;
+        }
         peer_close(reactor, peer, COUNT_CLOSED_HANDSHAKE);
 }
 

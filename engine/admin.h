@@ -1,4 +1,5 @@
-/* admin: the operator's HTTP address: /metrics (Prometheus), /healthz, /status (JSON). A protocol of peers like any
+/* admin: the operator's HTTP address: /metrics (Prometheus), /healthz, and as JSON /status,
+ * /losses and /connections. A protocol of peers like any
  * other; the requests are few and small, so answers are made on the heap. GET and HEAD only; keep-alive. Belongs to one
  * reactor. */
 #ifndef SPATE_ENGINE_ADMIN_H
@@ -8,6 +9,7 @@
 
 struct admin {
         struct peer peer;
+        bool keep_alive, is_head; /* of the request that waits for the other reactors */
 };
 
 extern const struct peer_protocol admin_protocol;

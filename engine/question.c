@@ -12,6 +12,7 @@ struct question {
         question_write *write;
         question_answered *answered;
         uint32_t from, limit;
+        uint64_t reactors; /* asked */
         unsigned waiting_count;
         char *answers[MATCH_REACTORS_MAX];
 };
@@ -30,18 +31,19 @@ static void question_finish(struct reactor *reactor, struct question *question)
         static const char head[] = "{\"reactors\":[", tail[] = "]}\n";
         size_t size = sizeof head + sizeof tail;
         bool is_whole = true;
-        for (unsigned i = 0; i < reactor->cores->count; i++) {
-                is_whole &= question->answers[i] != NULL;
-                size += question->answers[i] == NULL ? 0 : strlen(question->answers[i]) + 1;
+        for (uint64_t left = question->reactors; left != 0; left &= left - 1) {
+                const char *answer = question->answers[__builtin_ctzll(left)];
+                is_whole &= answer != NULL;
+                size += answer == NULL ? 0 : strlen(answer) + 1;
         }
         char *text = is_whole ? malloc(size) : NULL;
         char *end = text;
         if (text != NULL) {
                 end = stpcpy(end, head);
-                for (unsigned i = 0; i < reactor->cores->count; i++) {
-                        if (i > 0)
+                for (uint64_t left = question->reactors; left != 0; left &= left - 1) {
+                        if (left != question->reactors)
                                 *end++ = ',';
-                        end = stpcpy(end, question->answers[i]);
+                        end = stpcpy(end, question->answers[__builtin_ctzll(left)]);
                 }
                 end = stpcpy(end, tail);
         }
@@ -53,9 +55,10 @@ static void question_finish(struct reactor *reactor, struct question *question)
         free(text);
 }
 
-int question_ask(struct reactor *reactor, io_id asker, question_write *write, question_answered *answered,
-                 uint32_t from, uint32_t limit)
+int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, question_write *write,
+                 question_answered *answered, uint32_t from, uint32_t limit)
 {
+        assert(reactors != 0);
         if (reactor->questions_count == QUESTIONS_MAX)
                 return -EBUSY;
         struct question *question = calloc(1, sizeof *question);
@@ -69,14 +72,20 @@ int question_ask(struct reactor *reactor, io_id asker, question_write *write, qu
         question->answered = answered;
         question->from = from;
         question->limit = limit;
-        question->waiting_count = reactor->cores->count;
-        for (unsigned i = 0; i < reactor->cores->count; i++) {
+        question->reactors = reactors;
+        question->waiting_count = (unsigned)__builtin_popcountll(reactors);
+        bool is_for_us = false;
+        for (uint64_t left = reactors; left != 0; left &= left - 1) {
+                unsigned i = (unsigned)__builtin_ctzll(left);
                 struct mailbox_control ask = {.kind = MAILBOX_QUESTION, .question = question};
-                bool is_told = reactor->out[i] == NULL || mailbox_tell(reactor->out[i], &ask);
+                bool is_told = i == reactor->settings.number || mailbox_tell(reactor->out[i], &ask);
                 assert(is_told); /* QUESTIONS_MAX */
+                is_for_us |= i == reactor->settings.number;
         }
-        question_take(reactor, question);
-        question_hear(reactor, question);
+        if (is_for_us) {
+                question_take(reactor, question);
+                question_hear(reactor, question);
+        }
         return 0;
 }
 

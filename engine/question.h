@@ -20,10 +20,11 @@ typedef char *question_write(struct reactor *reactor, uint32_t from, uint32_t li
  */
 typedef void question_answered(struct reactor *reactor, io_id asker, struct span text);
 
-/* Asks every reactor, this one at once. When the last has answered, `answered` is called: before this returns, where
- * there is only one reactor; else between two events of a later turn. 0, -EBUSY (QUESTIONS_MAX are out) or -ENOMEM. */
-int question_ask(struct reactor *reactor, io_id asker, question_write *write, question_answered *answered,
-                 uint32_t from, uint32_t limit);
+/* Asks the reactors in `reactors`, a bit each, this one at once. When the last has answered, `answered` is called:
+ * before this returns, where nobody else is asked; else between two events of a later turn. 0, -EBUSY (QUESTIONS_MAX
+ * are out) or -ENOMEM. */
+int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, question_write *write,
+                 question_answered *answered, uint32_t from, uint32_t limit);
 /* QUESTION: writes our answer; the caller tells ANSWER. */
 void question_take(struct reactor *reactor, struct question *question);
 /* ANSWER. */
