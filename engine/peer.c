@@ -7,7 +7,8 @@
 void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
                  const struct peer_protocol *protocol)
 {
-        struct peer *peer = pool_take(&reactor->peers);
+        /* Who comes while we go is told by the closed door, as those who come a moment later are. */
+        struct peer *peer = reactor->is_stopping ? NULL : pool_take(&reactor->peers);
         reactor_count(reactor, COUNT_CONNECTIONS_ACCEPTED, 1);
         if (peer == NULL) {
                 reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
