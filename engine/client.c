@@ -1,4 +1,4 @@
-/* client: `spate pub`, `spate sub`, `spate status`: from arguments to an exit code. See the header.
+/* client: `spate pub`, `spate sub`, `spate status`, `spate losses`: from arguments to an exit code. See the header.
  *
  * Each command has a table of options of its own. What is said about a run of the command goes to standard error; only
  * what was asked for (events, a reply, the status) goes to standard output. */
@@ -19,6 +19,7 @@
 #include "engine/base/log.h"
 #include "engine/base/random.h"
 #include "engine/escape.h"
+#include "engine/lossview.h"
 #include "engine/natslink.h"
 #include "engine/run.h"
 #include "engine/statusview.h"
@@ -61,11 +62,23 @@ static const struct option_row sub_rows[SUB_OPTIONS] = {
         [SUB_TIMEOUT] = ROW_TIMEOUT,
 };
 
-enum { STATUS_ADMIN, STATUS_JSON, STATUS_TIMEOUT, STATUS_OPTIONS };
-static const struct option_row status_rows[STATUS_OPTIONS] = {
-        [STATUS_ADMIN] = {.name = "admin", .type = OPTION_TEXT, .value = "127.0.0.1:8222", .help = "the engine's admin address: HOST:PORT or unix:PATH"},
-        [STATUS_JSON] = {.name = "json", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print the JSON as it is"},
-        [STATUS_TIMEOUT] = ROW_TIMEOUT,
+#define ROW_ADMIN {.name = "admin", .type = OPTION_TEXT, .value = "127.0.0.1:8222", .help = "the engine's admin address: HOST:PORT or unix:PATH"}
+#define ROW_JSON  {.name = "json", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print the JSON as it is"}
+
+/* What asks the admin address begins with the same options. */
+enum { ASK_ADMIN, ASK_JSON, ASK_TIMEOUT, ASK_OPTIONS };
+static const struct option_row status_rows[ASK_OPTIONS] = {
+        [ASK_ADMIN] = ROW_ADMIN,
+        [ASK_JSON] = ROW_JSON,
+        [ASK_TIMEOUT] = ROW_TIMEOUT,
+};
+
+enum { LOSSES_LIMIT = ASK_OPTIONS, LOSSES_OPTIONS };
+static const struct option_row losses_rows[LOSSES_OPTIONS] = {
+        [ASK_ADMIN] = ROW_ADMIN,
+        [ASK_JSON] = ROW_JSON,
+        [ASK_TIMEOUT] = ROW_TIMEOUT,
+        [LOSSES_LIMIT] = {.name = "limit", .type = OPTION_COUNT, .value = "100", .min = 1, .max = 1024, .help = "show at most so many losses of each reactor, the newest"},
 };
 
 #define OPTION_NAME(id, row_name, type, value, min, max, choices, help, is_list) row_name,
@@ -79,11 +92,12 @@ static const struct {
 } commands[] = {
         {pub_rows, PUB_OPTIONS, "pub", "spate pub SUBJECT [PAYLOAD] [options]\n\nPublishes one event; without PAYLOAD, or with -, it is read from standard input.\nExit status 0 means that the server has taken it."},
         {sub_rows, SUB_OPTIONS, "sub", "spate sub SUBJECT... [options]\n\nPrints events as they come: [subject] payload. In a SUBJECT, * is any one token and > at its end all that follow."},
-        {status_rows, STATUS_OPTIONS, "status", "spate status [options]\n\nWhat a running engine says of itself."},
+        {status_rows, ASK_OPTIONS, "status", "spate status [options]\n\nWhat a running engine says of itself."},
+        {losses_rows, LOSSES_OPTIONS, "losses", "spate losses [options]\n\nWho did not get what, when and why, the newest first."},
 };
 /* clang-format on */
 
-enum { COMMAND_PUB, COMMAND_SUB, COMMAND_STATUS };
+enum { COMMAND_PUB, COMMAND_SUB, COMMAND_STATUS, COMMAND_LOSSES };
 
 #define HEADERS_MAX 64
 #define PLACED_MAX 1024
@@ -695,37 +709,42 @@ int client_sub_main(int argc, char **argv)
         return is_stopped ? code : close_stdout("sub", code);
 }
 
-/* ---- status ---- */
+/* ---- what the admin address is asked ---- */
+
+struct question {
+        size_t command;
+        const char *path;
+        int (*print)(FILE *out, struct span json);
+};
 
 /* Sends the request and reads until the answer is whole. */
-static int status_ask(int fd, const struct endpoint *endpoint, uint64_t timeout_ns, struct growing *in, int *status,
-                      struct span *body)
+static int question_ask(const char *name, const char *path, int fd, const struct endpoint *endpoint,
+                        uint64_t timeout_ns, struct growing *in, int *status, struct span *body)
 {
         char request[512];
         uint64_t until_ns = clock_monotonic_ns() + timeout_ns;
         int size = snprintf(request, sizeof request,
-                            "GET /status HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
-                            endpoint->is_path ? "localhost" : endpoint->text);
+                            "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+                            path, endpoint->is_path ? "localhost" : endpoint->text);
         /* A fresh socket's buffer takes a request whole. */
         if (send(fd, request, (size_t)size, MSG_NOSIGNAL) != size)
-                return tell(EXIT_UNREACHABLE, "status", "%s does not take a request: %s", endpoint->text,
-                            strerror(errno));
+                return tell(EXIT_UNREACHABLE, name, "%s does not take a request: %s", endpoint->text, strerror(errno));
         for (bool is_ended = false;;) {
                 int found = statusview_body(span_of(in->bytes, in->size), is_ended, status, body);
                 if (found == 1)
                         return EXIT_OK;
                 if (found < 0 || in->size > STATUS_BYTES_MAX)
-                        return tell(EXIT_FAILED, "status",
+                        return tell(EXIT_FAILED, name,
                                     "%s does not speak HTTP as an admin address does; is it the one that --admin of "
                                     "the engine names?",
                                     endpoint->text);
                 if (is_ended)
-                        return tell(EXIT_UNREACHABLE, "status", "%s closed the connection before it had answered",
+                        return tell(EXIT_UNREACHABLE, name, "%s closed the connection before it had answered",
                                     endpoint->text);
                 struct pollfd poller = {.fd = fd, .events = POLLIN};
                 uint64_t now_ns = clock_monotonic_ns();
                 if (now_ns >= until_ns)
-                        return tell(EXIT_UNREACHABLE, "status",
+                        return tell(EXIT_UNREACHABLE, name,
                                     "%s took the connection and did not answer for %" PRIu64 " ms", endpoint->text,
                                     timeout_ns / NS_PER_MS);
                 if (poll(&poller, 1, (int)((until_ns - now_ns) / NS_PER_MS) + 1) <= 0)
@@ -738,59 +757,78 @@ static int status_ask(int fd, const struct endpoint *endpoint, uint64_t timeout_
         }
 }
 
-static int status_show(const struct arguments *arguments, const struct endpoint *endpoint, struct span body, int status)
+static int question_show(const struct question *question, const struct arguments *arguments,
+                         const struct endpoint *endpoint, struct span body, int status)
 {
+        const char *name = commands[question->command].name;
         if (status != 200)
-                return tell(EXIT_FAILED, "status",
-                            "%s answered /status with HTTP %d; is it the admin address of this engine?", endpoint->text,
-                            status);
-        if (options_number(&arguments->options, STATUS_JSON) != 0) {
+                return tell(EXIT_FAILED, name,
+                            "%s answered %s with HTTP %d; is it the admin address of this engine, and of this version?",
+                            endpoint->text, question->path, status);
+        if (options_number(&arguments->options, ASK_JSON) != 0) {
                 fwrite(body.bytes, 1, body.size, stdout);
                 if (body.size > 0 && body.bytes[body.size - 1] != '\n')
                         fputc('\n', stdout);
-        } else if (statusview_print(stdout, body) != 0) {
-                return tell(EXIT_FAILED, "status", "what %s answered is not the status of this engine", endpoint->text);
+        } else if (question->print(stdout, body) != 0) {
+                return tell(EXIT_FAILED, name, "what %s answered to %s is not what this engine says", endpoint->text,
+                            question->path);
         }
-        return close_stdout("status", EXIT_OK);
+        return close_stdout(name, EXIT_OK);
 }
 
-static int status_run(const struct arguments *arguments)
+static int question_run(const struct question *question, const struct arguments *arguments)
 {
+        const char *name = commands[question->command].name;
+        char path[64];
         struct endpoint endpoint;
         struct growing in = {0};
         struct span body;
         char error[ENDPOINT_ERROR_BYTES];
-        const char *admin = options_text(&arguments->options, STATUS_ADMIN);
-        uint64_t timeout_ns = options_number(&arguments->options, STATUS_TIMEOUT);
+        const char *admin = options_text(&arguments->options, ASK_ADMIN);
+        uint64_t timeout_ns = options_number(&arguments->options, ASK_TIMEOUT);
         int status;
         if (arguments->placed_count > 0)
-                return tell_about("status", "one argument too many,", arguments->placed[0],
-                                  "spate status takes only options; see spate status --help");
+                return tell_about(name, "one argument too many,", arguments->placed[0],
+                                  "this command takes only options; see --help");
         if (strcmp(admin, "none") == 0)
-                return tell(EXIT_USAGE, "status",
-                            "--admin is none: the engine has no such address, so it cannot be asked");
+                return tell(EXIT_USAGE, name, "--admin is none: the engine has no such address, so it cannot be asked");
         if (endpoint_parse(&endpoint, admin, "http://", "8222", error) != 0)
-                return tell(EXIT_USAGE, "status", "--admin: %s", error);
+                return tell(EXIT_USAGE, name, "--admin: %s", error);
         int fd = endpoint_connect(&endpoint, timeout_ns, error);
         if (fd < 0)
-                return tell(EXIT_UNREACHABLE, "status",
+                return tell(EXIT_UNREACHABLE, name,
                             "%s; is the engine running, and with this --admin? `spate run` starts one", error);
         growing_room(&in, READ_BYTES);
-        int code = status_ask(fd, &endpoint, timeout_ns, &in, &status, &body);
+        if (question->command == COMMAND_LOSSES)
+                snprintf(path, sizeof path, "%s?limit=%" PRIu64, question->path,
+                         options_number(&arguments->options, LOSSES_LIMIT));
+        else
+                snprintf(path, sizeof path, "%s", question->path);
+        int code = question_ask(name, path, fd, &endpoint, timeout_ns, &in, &status, &body);
         if (code == EXIT_OK)
-                code = status_show(arguments, &endpoint, body, status);
+                code = question_show(question, arguments, &endpoint, body, status);
         close(fd);
         growing_fini(&in);
         return code;
 }
 
-int client_status_main(int argc, char **argv)
+static int question_main(const struct question *question, int argc, char **argv)
 {
         static struct arguments arguments;
         bool is_done;
-        int code = arguments_init(&arguments, COMMAND_STATUS, argc, argv, &is_done);
+        int code = arguments_init(&arguments, question->command, argc, argv, &is_done);
         if (!is_done)
-                code = status_run(&arguments);
+                code = question_run(question, &arguments);
         options_fini(&arguments.options);
         return code;
+}
+
+int client_status_main(int argc, char **argv)
+{
+        return question_main(&(struct question){COMMAND_STATUS, "/status", statusview_print}, argc, argv);
+}
+
+int client_losses_main(int argc, char **argv)
+{
+        return question_main(&(struct question){COMMAND_LOSSES, "/losses", lossview_print}, argc, argv);
 }

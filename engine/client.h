@@ -1,5 +1,5 @@
-/* client: the small commands that talk to a running engine: `spate pub`, `spate sub`, `spate status`. Plain blocking
- * sockets. */
+/* client: the small commands that talk to a running engine: `spate pub`, `spate sub`, `spate status`, `spate losses`.
+ * Plain blocking sockets. */
 #ifndef SPATE_ENGINE_CLIENT_H
 #define SPATE_ENGINE_CLIENT_H
 
@@ -7,5 +7,6 @@
 int client_pub_main(int argc, char **argv);
 int client_sub_main(int argc, char **argv);
 int client_status_main(int argc, char **argv);
+int client_losses_main(int argc, char **argv);
 
 #endif

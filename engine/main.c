@@ -46,6 +46,7 @@ static const struct command {
         {"pub", client_pub_main, "publish: spate pub SUBJECT [PAYLOAD]"},
         {"sub", client_sub_main, "subscribe and print: spate sub SUBJECT…"},
         {"status", client_status_main, "what a running engine says of itself"},
+        {"losses", client_losses_main, "who did not get what, when and why"},
         {"passwd", passwd_main, "make a line of the users file: a password's or a token's"},
         {"bench", bench_main, "load with checks: spate bench --help"},
         {"version", command_version, "print the version"},
