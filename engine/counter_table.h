@@ -31,6 +31,7 @@
         ROW(PRIVATE_APPENDS, "private_appends", "", "Events encoded for one subscriber alone", COUNTER_TOTAL)                                                \
         ROW(CROSSINGS, "crossings", "", "Events sent to another reactor, once for each", COUNTER_TOTAL)                                                      \
         ROW(PUBLISHERS_HELD, "publishers_held", "", "Times that a publisher was held because a mailbox was full", COUNTER_TOTAL)                             \
+        ROW(WATERMARK_CUTS, "watermark_cuts", "", "Subscribers cut off because memory was nearly full and they were furthest behind", COUNTER_TOTAL)           \
         ROW(CONNECTIONS_ACCEPTED, "connections_accepted", "", "Connections accepted", COUNTER_TOTAL)                                                         \
         ROW(CLOSED_BY_PEER, "connections_closed", "reason=\"peer\"", "Connections closed, by reason", COUNTER_TOTAL)                                         \
         ROW(CLOSED_BROKEN, "connections_closed", "reason=\"transport_error\"", "Connections closed, by reason", COUNTER_TOTAL)                               \
@@ -60,6 +61,7 @@
         ROW(COHORTS, "cohorts", "", "Cohorts now, waiting ones included", COUNTER_GAUGE)                                                                     \
         ROW(COHORT_MEMBERS, "cohort_members", "", "Connections that share a cohort now", COUNTER_GAUGE)                                                      \
         ROW(STREAM_BYTES, "stream_memory_bytes", "", "Memory of stream chunks and kept input in use now", COUNTER_GAUGE)                                     \
+        ROW(WATERMARK, "memory_watermark", "", "Step of memory use, summed over reactors: 1 impatient, 2 nobody new, 3 cutting", COUNTER_GAUGE)                  \
         ROW(HEAP_BYTES, "heap_bytes", "", "Bytes allocated on the heap now", COUNTER_GAUGE) \
         ROW(STREAM_BYTES_MAX, "stream_memory_limit_bytes", "", "Memory set aside for stream chunks and kept input", COUNTER_GAUGE)
 

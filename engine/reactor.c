@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "engine/question.h"
+#include "engine/watermark.h"
 
 #define READ_ON 4
 #define READ_ON_BYTES_MAX                                                                                              \
@@ -559,6 +560,10 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
          * the sleep. */
         lanes_cut_stalled(&reactor->lanes, io_now_ns(io));
+        enum watermark watermark = reactor->watermark;
+        reactor_count(reactor, COUNT_WATERMARK_CUTS,
+                      watermark_keep(&watermark, &reactor->lanes, reactor->settings.stall_ns_max));
+        reactor->watermark = (uint8_t)watermark;
         peers_take_cut(reactor);
         if (has_others)
                 reactor_publish(reactor);
@@ -602,6 +607,7 @@ void reactor_sample(struct reactor *reactor)
                 counter_set(counters, COUNT_PATTERNS, match_patterns_count(reactor->routes.table));
         counter_set(counters, COUNT_COHORTS, reactor->registry.cohorts_count);
         counter_set(counters, COUNT_COHORT_MEMBERS, reactor->registry.members_count);
+        counter_set(counters, COUNT_WATERMARK, reactor->watermark);
         counter_set(counters, COUNT_STREAM_BYTES, reactor->lanes.memory.taken_bytes);
         if (reactor->settings.heap_bytes != NULL && reactor->settings.number == 0)
                 counter_set(counters, COUNT_HEAP_BYTES, reactor->settings.heap_bytes());

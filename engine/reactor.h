@@ -70,6 +70,7 @@ struct reactor {
         uint64_t last_sent, last_heard; /* MAILBOX_LAST, by reactor */
         bool must_turn;                 /* something could not be told for want of room: no sleep */
         bool is_halted;                 /* turns no more */
+        uint8_t watermark;              /* enum watermark */
         uint8_t drain;                  /* enum reactor_drain */
         uint32_t drain_next;            /* the connection to whom goodbye is said next, by index */
         uint32_t drain_count, drain_done;

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "engine/reactor.h"
+#include "engine/watermark.h"
 #include "io/wire/json.h"
 
 #define FIRST_PING_NS (2 * NS_PER_S) /* after CONNECT, so that a round trip is known early */
@@ -558,7 +559,7 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         session->echo = true;
         session->handshake_ns = now + reactor->settings.handshake_ns;
         session->ping_ns = now + reactor->settings.ping_interval_ns;
-        if (reactor->peers_count > reactor->settings.conns_max) {
+        if (reactor->peers_count > reactor->settings.conns_max || reactor->watermark >= WATERMARK_CLOSED) {
                 session_refuse(reactor, session, SPAN("-ERR 'maximum connections exceeded'\r\n"), COUNT_CLOSED_REFUSED);
                 return;
         }
