@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "engine/reactor.h"
+#include "engine/watermark.h"
 #include "io/sim.h"
 
 #define CLIENTS_MAX 24
@@ -320,6 +321,9 @@ static size_t hear_one(struct world *world, size_t index, uint8_t *input, size_t
                 say_text(world, &world->clients[index], "PONG\r\n");
         } else if (strncmp(line, "INFO ", 5) == 0) {
                 return line_bytes;
+        } else if (strcmp(line, "-ERR 'maximum connections exceeded'") == 0) {
+                must(world->reactor->watermark >= WATERMARK_CLOSED, "client %zu was refused for nothing", index);
+                world->clients[index].is_over = true;
         } else {
                 bool is_message = sscanf(line, "MSG %63s %u %u", subject, &sid, &total) == 3;
                 bool is_headed = !is_message && sscanf(line, "HMSG %63s %u %u %u", subject, &sid, &head, &total) == 4;
