@@ -171,10 +171,16 @@ void reactor_free(struct reactor *reactor)
 int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
                    char bound[IO_ADDRESS_BYTES_MAX])
 {
+        return reactor_listen_shared(reactor, address, IO_ALONE, protocol, bound);
+}
+
+int reactor_listen_shared(struct reactor *reactor, const char *address, enum io_sharing sharing,
+                          const struct peer_protocol *protocol, char bound[IO_ADDRESS_BYTES_MAX])
+{
         for (uint32_t i = 0; i < REACTOR_LISTENERS_MAX; i++) {
                 if (reactor->listeners[i] != NULL)
                         continue;
-                int error = io_listen(reactor->io, address, i, bound);
+                int error = io_listen_shared(reactor->io, address, sharing, i, bound);
                 if (error != 0)
                         return error;
                 const char *colon = strrchr(bound, ':');
@@ -621,19 +627,24 @@ static void plan_row(FILE *out, const char *what, uint64_t count, uint64_t bytes
         *sum += count * bytes;
 }
 
-void reactor_print_plan(const struct reactor_settings *settings, void *out)
+void reactor_print_plan(const struct reactor_settings *settings, const struct cores *cores, void *out)
 {
-        uint64_t sum = 0;
-        fprintf(out, "memory plan of a reactor (address space set aside; a page costs memory from its first use)\n");
-        plan_row(out, "stream memory", 1, settings->memory_bytes, "events on their way out, cut input (--memory)",
+        uint64_t sum = 0, count = cores->count;
+        fprintf(out, "memory plan%s (address space set aside; a page costs memory from its first use)\n",
+                count > 1 ? " of all reactors" : "");
+        plan_row(out, "stream memory", count, settings->memory_bytes, "events on their way out, cut input (--memory)",
                  &sum);
-        plan_row(out, "connections", reactor_slots(settings), reactor_peer_bytes(),
+        plan_row(out, "connections", count * reactor_slots(settings), reactor_peer_bytes(),
                  "session and cursor (--max-connections)", &sum);
-        plan_row(out, "closed spans", reactor_spans_max(settings), sizeof(struct lane_span),
+        plan_row(out, "closed spans", count * reactor_spans_max(settings), sizeof(struct lane_span),
                  "private bytes between shared ones", &sum);
-        plan_row(out, "receive buffers", settings->io.receive_buffers_count, settings->io.receive_buffer_bytes,
+        plan_row(out, "receive buffers", count * settings->io.receive_buffers_count, settings->io.receive_buffer_bytes,
                  "input of one turn (--receive-buffers)", &sum);
-        plan_row(out, "ledger", LEDGER_ROWS, sizeof(struct ledger_row), "the last losses (spate losses)", &sum);
-        plan_row(out, "reactor", 1, sizeof(struct reactor), "its events, wheel, tables", &sum);
+        if (count > 1)
+                plan_row(out, "mailboxes", count * (count - 1), mailbox_memory_bytes(cores->mailbox_bytes),
+                         "events from reactor to reactor (--mailbox)", &sum);
+        plan_row(out, "ledger", count * LEDGER_ROWS, sizeof(struct ledger_row), "the last losses (spate losses)", &sum);
+        plan_row(out, count > 1 ? "reactors" : "reactor", count, sizeof(struct reactor), "its events, wheel, tables",
+                 &sum);
         fprintf(out, "  %44.1f MiB  together, besides subscriptions (about 200 B each)\n", (double)sum / (1 << 20));
 }

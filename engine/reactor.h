@@ -115,6 +115,9 @@ void reactor_free(struct reactor *reactor);
 /* 0 or -errno; the bound address goes to `bound`. */
 int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
                    char bound[IO_ADDRESS_BYTES_MAX]);
+/* The same at an address that several reactors share, see io_listen_shared(). */
+int reactor_listen_shared(struct reactor *reactor, const char *address, enum io_sharing sharing,
+                          const struct peer_protocol *protocol, char bound[IO_ADDRESS_BYTES_MAX]);
 
 /* One turn, on a thread that is registered with base/epoch, when all reactors of the cores have been made. Waits at
  * most until `deadline_ns`. Returns how many events the backend had. */
@@ -149,7 +152,7 @@ static inline void reactor_count(struct reactor *reactor, enum counter_id id, ui
 }
 /* Copies the backend's statistics and the sizes of things into the counters. */
 void reactor_sample(struct reactor *reactor);
-/* Prints the memory plan: count × size — who needs it. */
-void reactor_print_plan(const struct reactor_settings *settings, void *out);
+/* Prints the memory plan of all reactors: count × size — who needs it. */
+void reactor_print_plan(const struct reactor_settings *settings, const struct cores *cores, void *out);
 
 #endif

@@ -2,6 +2,7 @@
 #include "engine/run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,8 @@
 
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
-#include "engine/cpu.h"
+#include "engine/crew.h"
 #include "engine/portholder.h"
-#include "engine/reactor.h"
 
 extern char **environ;
 
@@ -58,7 +58,60 @@ static void catch_signals(struct io *io)
 
 /* ---- from options to settings ---- */
 
-static int settings_from(const struct options *options, struct reactor_settings *settings,
+#define MEMORY_BYTES_DEFAULT GIB
+#define REACTOR_MEMORY_BYTES_DEFAULT (128 * MIB)
+#define REACTOR_MEMORY_BYTES_MIN (16 * MIB)
+#define LAG_BYTES_DEFAULT (16 * MIB)
+
+/* --memory is for all reactors together; each has its share. */
+static int memory_from(const struct options *options, unsigned reactors_count, struct reactor_settings *settings,
+                       char error[OPTIONS_ERROR_BYTES])
+{
+        uint64_t bytes = options_number(options, OPTION_MEMORY), each = REACTOR_MEMORY_BYTES_DEFAULT;
+        if (bytes == 0)
+                bytes = reactors_count * each > MEMORY_BYTES_DEFAULT ? reactors_count * each : MEMORY_BYTES_DEFAULT;
+        settings->memory_bytes = bytes / reactors_count;
+        if (settings->memory_bytes < REACTOR_MEMORY_BYTES_MIN) {
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "--memory is shared by %u reactors, and each needs %llu MiB; raise it to %llu MiB, or ask for "
+                         "fewer --reactors",
+                         reactors_count, (unsigned long long)(REACTOR_MEMORY_BYTES_MIN / MIB),
+                         (unsigned long long)(reactors_count * REACTOR_MEMORY_BYTES_MIN / MIB));
+                return -EINVAL;
+        }
+        if (settings->lag_bytes_max == 0)
+                settings->lag_bytes_max =
+                        LAG_BYTES_DEFAULT < settings->memory_bytes / 2 ? LAG_BYTES_DEFAULT : settings->memory_bytes / 2;
+        if (settings->lag_bytes_max > settings->memory_bytes / 2) {
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "--max-lag is more than half of --memory%s: one subscriber could hold most of it; lower the "
+                         "one or raise the other",
+                         reactors_count > 1 ? " of a reactor" : "");
+                return -EINVAL;
+        }
+        return 0;
+}
+
+/* A mailbox holds two of the largest events, whatever else stands in their records. */
+static int mailbox_from(const struct options *options, size_t *mailbox_bytes, char error[OPTIONS_ERROR_BYTES])
+{
+        uint64_t needed = 2 * (options_number(options, OPTION_MAX_PAYLOAD) +
+                               options_number(options, OPTION_MAX_CONTROL_LINE) + 64 * KIB);
+        uint64_t asked = options_number(options, OPTION_MAILBOX);
+        if (asked != 0 && asked < needed) {
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "--mailbox is less than two of the largest events take: raise it to %llu KiB, lower "
+                         "--max-payload, or say auto",
+                         (unsigned long long)(needed / KIB));
+                return -EINVAL;
+        }
+        if (asked == 0)
+                asked = needed > MAILBOX_BYTES_DEFAULT ? needed : MAILBOX_BYTES_DEFAULT;
+        *mailbox_bytes = (size_t)1 << bits_log2_ceil(asked);
+        return 0;
+}
+
+static int settings_from(const struct options *options, unsigned reactors_count, struct reactor_settings *settings,
                          char error[OPTIONS_ERROR_BYTES])
 {
         uint64_t buffers = options_number(options, OPTION_RECEIVE_BUFFERS),
@@ -70,7 +123,6 @@ static int settings_from(const struct options *options, struct reactor_settings 
                        .receive_buffers_count = (uint32_t)buffers,
                        .send_buffer_bytes = (uint32_t)options_number(options, OPTION_SEND_BUFFER),
                        .entries = (uint32_t)entries},
-                .memory_bytes = options_number(options, OPTION_MEMORY),
                 .lag_bytes_max = options_number(options, OPTION_MAX_LAG),
                 .stall_ns_max = options_number(options, OPTION_MAX_STALL),
                 .handshake_ns = options_number(options, OPTION_HANDSHAKE_TIMEOUT),
@@ -89,20 +141,14 @@ static int settings_from(const struct options *options, struct reactor_settings 
                          1ull << bits_log2_ceil(bits_is_power_of_two(buffers) ? entries : buffers));
                 return -EINVAL;
         }
-        if (settings->lag_bytes_max > settings->memory_bytes / 2) {
-                snprintf(error, OPTIONS_ERROR_BYTES,
-                         "--max-lag is more than half of --memory: one subscriber could hold most of it; lower the one "
-                         "or raise the other");
-                return -EINVAL;
-        }
-        return 0;
+        return memory_from(options, reactors_count, settings, error);
 }
 
 /* The engine wants a descriptor for each connection: takes as many as the hard limit allows. */
-static void fit_descriptors(struct reactor_settings *settings)
+static void fit_descriptors(unsigned reactors_count, struct reactor_settings *settings)
 {
         struct rlimit limit;
-        rlim_t spare = 128; /* the listeners, the backend, those told that they are too many */
+        rlim_t spare = 112 + 16 * (rlim_t)reactors_count; /* listeners, backends, those told that they are too many */
         rlim_t wanted = (rlim_t)settings->conns_max + spare;
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
                 return;
@@ -121,31 +167,28 @@ static void fit_descriptors(struct reactor_settings *settings)
         }
 }
 
-/* Where the reactor runs. */
+/* How many reactors, and where each runs. */
 static int plan_cpus(const struct options *options, struct cpu_plan *plan, char error[OPTIONS_ERROR_BYTES])
 {
         static_assert(CPUS_ERROR_BYTES <= OPTIONS_ERROR_BYTES, "an error fits");
+        static_assert(MATCH_REACTORS_MAX == 64, "the most that --reactors takes");
+        uint32_t count = (uint32_t)options_number(options, OPTION_REACTORS);
         struct cpus allowed;
+        char text[CPUS_TEXT_BYTES];
         int failed = cpus_allowed(&allowed);
         if (failed != 0) {
-                *plan = (struct cpu_plan){.reactors_count = 1, .reason = "sched_getaffinity() fails"};
-                return 0;
+                *plan = (struct cpu_plan){.reactors_count = count != 0 ? count : 1, .reason = strerror(-failed)};
+        } else {
+                failed = cpu_plan(plan, &allowed, options_text(options, OPTION_CPUS), count, MATCH_REACTORS_MAX, "",
+                                  error);
+                if (failed != 0)
+                        return failed;
         }
-        return cpu_plan(plan, &allowed, options_text(options, OPTION_CPUS), 1, 1, "", error);
-}
-
-static void pin(const struct cpu_plan *plan)
-{
-        if (!plan->is_pinned) {
-                log_info("not_pinned", "reason=\"%s\"", plan->reason);
-                return;
-        }
-        unsigned cpu = plan->cpus.numbers[0];
-        int failed = cpu_pin(cpu);
-        if (failed == 0)
-                log_info("pinned", "cpu=%u node=%d", cpu, cpu_node(cpu, ""));
+        if (plan->is_pinned)
+                log_info("pinned", "reactors=%u cpus=%s", plan->reactors_count, cpus_text(&plan->cpus, text));
         else
-                log_warn("not_pinned", "cpu=%u reason=\"%s\"", cpu, strerror(-failed));
+                log_info("not_pinned", "reactors=%u reason=\"%s\"", plan->reactors_count, plan->reason);
+        return 0;
 }
 
 /* ---- listening ---- */
@@ -168,8 +211,47 @@ static void with_offset(const char *address, uint64_t offset, char out[IO_ADDRES
                          port + (unsigned long)offset);
 }
 
-static int listen_on(struct reactor *reactor, const char *asked, uint64_t offset, const struct peer_protocol *protocol,
-                     const char *flag, char bound[IO_ADDRESS_BYTES_MAX], char error[OPTIONS_ERROR_BYTES])
+#define ALL_REACTORS UINT_MAX
+
+/* Cuts "@3" off the end of an address. Where digits end it, that is what they mean, in a path as well. 0 or -EINVAL. */
+static int cut_reactor(char *address, unsigned reactors_count, unsigned *number, char error[OPTIONS_ERROR_BYTES])
+{
+        char *at = strrchr(address, '@');
+        bool is_path = strncmp(address, "unix:", 5) == 0;
+        *number = is_path ? 0 : ALL_REACTORS;
+        if (at == NULL || at[1] == '\0' || at[1 + strspn(at + 1, "0123456789")] != '\0')
+                return 0;
+        unsigned long asked = strtoul(at + 1, NULL, 10);
+        if (asked >= reactors_count) {
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "--listen %s: there is no reactor %s; the last of %u is %u; name one of them, or ask for more "
+                         "--reactors",
+                         address, at + 1, reactors_count, reactors_count - 1);
+                return -EINVAL;
+        }
+        *at = '\0';
+        *number = (unsigned)asked;
+        return 0;
+}
+
+/* On one reactor, or on all: the kernel gives each connection to one of them. */
+static int crew_listen(struct crew *crew, const char *address, unsigned number, const struct peer_protocol *protocol,
+                       char bound[IO_ADDRESS_BYTES_MAX])
+{
+        if (number != ALL_REACTORS || crew_count(crew) == 1)
+                return reactor_listen(crew_reactor(crew, number != ALL_REACTORS ? number : 0), address, protocol,
+                                      bound);
+        int failed = reactor_listen_shared(crew_reactor(crew, 0), address, IO_SHARED_FIRST, protocol, bound);
+        for (unsigned i = 1; failed == 0 && i < crew_count(crew); i++) {
+                char same[IO_ADDRESS_BYTES_MAX];
+                failed = reactor_listen_shared(crew_reactor(crew, i), bound, IO_SHARED_JOINS, protocol, same);
+        }
+        return failed;
+}
+
+static int listen_on(struct crew *crew, unsigned number, const char *asked, uint64_t offset,
+                     const struct peer_protocol *protocol, const char *flag, char bound[IO_ADDRESS_BYTES_MAX],
+                     char error[OPTIONS_ERROR_BYTES])
 {
         char address[IO_ADDRESS_BYTES_MAX], holder[128];
         with_offset(asked, offset, address);
@@ -182,7 +264,7 @@ static int listen_on(struct reactor *reactor, const char *asked, uint64_t offset
                          flag, address);
                 return -EPERM;
         }
-        int failed = reactor_listen(reactor, address, protocol, bound);
+        int failed = crew_listen(crew, address, number, protocol, bound);
         if (failed == -EADDRINUSE && strncmp(address, "unix:", 5) == 0)
                 snprintf(error, OPTIONS_ERROR_BYTES,
                          "--%s %s: a running server listens there, or it is a file that is no socket; stop that "
@@ -200,12 +282,14 @@ static int listen_on(struct reactor *reactor, const char *asked, uint64_t offset
                          flag, address);
         else if (failed != 0)
                 snprintf(error, OPTIONS_ERROR_BYTES, "--%s %s: %s", flag, address, strerror(-failed));
-        if (failed == 0)
+        if (failed == 0 && number != ALL_REACTORS && crew_count(crew) > 1)
+                log_info("listening", "address=%s protocol=%s reactor=%u", bound, protocol->name, number);
+        else if (failed == 0)
                 log_info("listening", "address=%s protocol=%s", bound, protocol->name);
         return failed;
 }
 
-static int listen_on_all(struct reactor *reactor, const struct options *options, char nats[IO_ADDRESS_BYTES_MAX],
+static int listen_on_all(struct crew *crew, const struct options *options, char nats[IO_ADDRESS_BYTES_MAX],
                          char admin[IO_ADDRESS_BYTES_MAX], char error[OPTIONS_ERROR_BYTES])
 {
         uint64_t offset = options_number(options, OPTION_PORT_OFFSET);
@@ -213,21 +297,26 @@ static int listen_on_all(struct reactor *reactor, const struct options *options,
         char *list = strdup(options_text(options, OPTION_LISTEN)), *rest = list;
         int failed = list == NULL ? -ENOMEM : 0;
         for (char *address; failed == 0 && (address = strsep(&rest, ",")) != NULL;) {
-                failed = listen_on(reactor, address, offset, &session_protocol, "listen", bound, error);
+                unsigned number;
+                failed = cut_reactor(address, crew_count(crew), &number, error);
+                if (failed == 0)
+                        failed = listen_on(crew, number, address, offset, &session_protocol, "listen", bound, error);
                 if (failed == 0 && nats[0] == '\0')
                         strcpy(nats, bound);
         }
         free(list);
         const char *admin_asked = options_text(options, OPTION_ADMIN);
         if (failed == 0 && strcmp(admin_asked, "none") != 0)
-                failed = listen_on(reactor, admin_asked, offset, &admin_protocol, "admin", admin, error);
+                failed = listen_on(crew, 0, admin_asked, offset, &admin_protocol, "admin", admin, error);
         return failed;
 }
 
-static void print_greeting(const struct reactor *reactor, const char *nats, const char *admin)
+static void print_greeting(struct crew *crew, const char *nats, const char *admin)
 {
-        printf("spate %s: %s, pid %ld\n\n", SPATE_VERSION, io_traits(reactor->io)->name, (long)getpid());
-        reactor_print_plan(&reactor->settings, stdout);
+        const struct reactor *reactor = crew_reactor(crew, 0);
+        printf("spate %s: %s, %u reactor%s, pid %ld\n\n", SPATE_VERSION, io_traits(reactor->io)->name, crew_count(crew),
+               crew_count(crew) > 1 ? "s" : "", (long)getpid());
+        reactor_print_plan(&reactor->settings, reactor->cores, stdout);
         const char *me = program_invocation_name; /* so that the lines can be copied as they stand */
         printf("\ntry it, in another terminal:\n"
                "  %s sub --server %s 'demo.>'\n"
@@ -264,56 +353,77 @@ static void log_backend(const struct io *io)
 
 /* ---- running ---- */
 
-static void turn_until_stopped(struct reactor *reactor, uint64_t drain_ns)
+#define DRAIN_LOOK_NS (10 * NS_PER_MS) /* how often the first reactor asks whether the others are through */
+
+/* In the thread of the first reactor. */
+static void turn_until_stopped(struct crew *crew, uint64_t drain_ns)
 {
+        struct reactor *first = crew_reactor(crew, 0);
         while (stops_asked == 0)
-                reactor_turn(reactor, UINT64_MAX);
-        log_info("draining", "connections=%u", reactor->peers_count);
-        uint64_t until_ns = clock_monotonic_ns() + drain_ns;
-        reactor_drain(reactor, drain_ns, 0);
-        while (reactor->peers_count > 0 && stops_asked == 1 && clock_monotonic_ns() < until_ns)
-                reactor_turn(reactor, until_ns);
-        log_info("stopped", "connections_cut=%u", reactor->peers_count);
+                reactor_turn(first, UINT64_MAX);
+        log_info("draining", "connections=%llu", (unsigned long long)crew_connections(crew));
+        uint64_t until_ns = clock_monotonic_ns() + drain_ns, now_ns;
+        reactor_drain(first, drain_ns, 0);
+        while (crew_connections(crew) > 0 && stops_asked == 1 && (now_ns = clock_monotonic_ns()) < until_ns) {
+                bool is_alone = crew_count(crew) == 1 || until_ns - now_ns < DRAIN_LOOK_NS;
+                reactor_turn(first, is_alone ? until_ns : now_ns + DRAIN_LOOK_NS);
+        }
+        crew_halt(crew);
+        log_info("stopped", "connections_cut=%llu", (unsigned long long)crew_connections(crew));
+}
+
+/* The exit status. */
+static int crew_serve(struct crew *crew, const struct options *options, char error[OPTIONS_ERROR_BYTES])
+{
+        char nats[IO_ADDRESS_BYTES_MAX] = "", admin[IO_ADDRESS_BYTES_MAX] = "";
+        int failed = listen_on_all(crew, options, nats, admin, error);
+        if (failed != 0)
+                return failed == -EINVAL || failed == -EPERM ? EXIT_CONFIG : EXIT_FAILED;
+        failed = crew_start(crew);
+        if (failed != 0) {
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "cannot start a thread for each of %u reactors: %s; see `ulimit -u`, or ask for fewer "
+                         "--reactors",
+                         crew_count(crew), strerror(-failed));
+                return EXIT_FAILED;
+        }
+        print_greeting(crew, nats, admin);
+        turn_until_stopped(crew, options_number(options, OPTION_DRAIN_TIMEOUT));
+        return EXIT_OK;
 }
 
 static int run_with(const struct options *options, uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
 {
         struct reactor_settings settings;
         struct cores *cores = NULL;
+        struct crew *crew = NULL;
         struct cpu_plan cpus;
-        struct reactor *reactor = NULL;
-        struct cores_settings cores_settings = {.count = 1,
-                                                .mailbox_bytes = MAILBOX_BYTES_DEFAULT,
-                                                .patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
-        char nats[IO_ADDRESS_BYTES_MAX] = "", admin[IO_ADDRESS_BYTES_MAX] = "";
-        if (settings_from(options, &settings, error) != 0 || plan_cpus(options, &cpus, error) != 0)
+        struct cores_settings cores_settings = {.patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
+        if (plan_cpus(options, &cpus, error) != 0 ||
+            settings_from(options, cpus.reactors_count, &settings, error) != 0 ||
+            mailbox_from(options, &cores_settings.mailbox_bytes, error) != 0)
                 return EXIT_CONFIG;
-        pin(&cpus);
-        fit_descriptors(&settings);
+        fit_descriptors(cpus.reactors_count, &settings);
         settings.heap_bytes = heap_bytes;
+        cores_settings.count = cpus.reactors_count;
         random_secret(cores_settings.secret, sizeof cores_settings.secret);
         epoch_register();
         int status = EXIT_FAILED;
         int failed = cores_new(&cores, &cores_settings);
         if (failed == 0)
-                failed = reactor_new(&reactor, &settings, cores, NULL);
+                failed = crew_new(&crew, cores, &settings, &cpus);
         if (failed != 0) {
-                snprintf(error, OPTIONS_ERROR_BYTES, "cannot start: %s; see --memory, --max-connections and --backend",
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "cannot start: %s; see --memory, --max-connections, --reactors and --backend",
                          strerror(-failed));
         } else {
-                catch_signals(reactor->io);
-                log_backend(reactor->io);
-                failed = listen_on_all(reactor, options, nats, admin, error);
-                if (failed == 0) {
-                        print_greeting(reactor, nats, admin);
-                        turn_until_stopped(reactor, options_number(options, OPTION_DRAIN_TIMEOUT));
-                        status = EXIT_OK;
-                } else if (failed == -EINVAL || failed == -EPERM) {
-                        status = EXIT_CONFIG;
-                }
+                const struct reactor *first = crew_reactor(crew, 0);
+                catch_signals(first->io);
+                log_backend(first->io);
+                status = crew_serve(crew, options, error);
                 io_to_wake = NULL;
         }
-        reactor_free(reactor);
+        crew_free(crew);
         epoch_unregister();
         cores_free(cores);
         return status;
