@@ -1,7 +1,8 @@
 """server: starts a NATS server on a free loopback port and stops it by its process id.
 
 Two kinds: `spate`, the one under test, and `reference`, Debian's nats-server. What a test may ask of either is one row
-of SETTINGS. Binary, backend and the folder for logs come from the environment: SPATE_BIN, E2E_BACKEND, E2E_LOGS."""
+of SETTINGS. Binary, backend, the number of reactors and the folder for logs come from the environment: SPATE_BIN,
+E2E_BACKEND, E2E_REACTORS, E2E_LOGS."""
 import json
 import os
 import re
@@ -64,6 +65,7 @@ class Server:
             flags = [part for name, value in self.settings.items() for part in (SETTINGS[name][0], str(value))]
             # Not pinned: the clients and the reference share the cores with it.
             return [binary, 'run', '--listen', f'127.0.0.1:{port}', '--cpus', 'none', '--backend', self.backend,
+                    '--reactors', os.environ.get('E2E_REACTORS') or '1',
                     *([] if '--admin' in self.flags else ['--admin', 'none']), *self.flags, *flags]
         command = [find('nats-server'), '-a', '127.0.0.1', '-p', str(port or -1)]
         lines = [f'{SETTINGS[name][1]}: {json.dumps(value)}' for name, value in self.settings.items() if SETTINGS[name][1]]
