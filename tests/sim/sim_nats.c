@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #include "engine/reactor.h"
-#include "engine/watermark.h"
 #include "io/sim.h"
 
 #define CLIENTS_MAX 24
@@ -322,7 +321,8 @@ static size_t hear_one(struct world *world, size_t index, uint8_t *input, size_t
         } else if (strncmp(line, "INFO ", 5) == 0) {
                 return line_bytes;
         } else if (strcmp(line, "-ERR 'maximum connections exceeded'") == 0) {
-                must(world->reactor->watermark >= WATERMARK_CLOSED, "client %zu was refused for nothing", index);
+                must(counter_read(&world->reactor->counters, COUNT_CLOSED_REFUSED) > 0,
+                     "client %zu was refused for nothing", index);
                 world->clients[index].is_over = true;
         } else {
                 bool is_message = sscanf(line, "MSG %63s %u %u", subject, &sid, &total) == 3;
