@@ -195,11 +195,17 @@ static void peer_take(struct reactor *reactor, struct peer *peer, struct span in
         }
 }
 
+/* Something that it sent before waits still: what comes now goes behind it. */
+static bool peer_is_behind(const struct peer *peer)
+{
+        return peer->holds != 0 || peer->later != NULL || list_is_linked(&peer->resume_link);
+}
+
 void peer_receive(struct reactor *reactor, struct peer *peer, struct span in)
 {
         if (peer->state != PEER_OPEN)
                 return;
-        if (likely(peer->holds == 0 && peer->later == NULL)) {
+        if (likely(!peer_is_behind(peer))) {
                 peer_take(reactor, peer, in);
                 return;
         }
@@ -391,7 +397,7 @@ void peer_released(struct reactor *reactor, struct peer *peer)
 
 void peer_end(struct reactor *reactor, struct peer *peer, int error)
 {
-        if (peer->state == PEER_OPEN && (peer->holds != 0 || peer->later != NULL)) {
+        if (peer->state == PEER_OPEN && peer_is_behind(peer)) {
                 /* What it sent before its end comes first. */
                 peer->is_end_kept = true;
                 peer->end_error = error;
