@@ -1,8 +1,8 @@
 /* reactor: the turn.
  *
- *      io_poll ─▶ mailboxes ─▶ take up ─▶ (input still full? read on) ─▶ resume the held ─▶ timers ─▶ cut lanes
- *         ▲                                                                                              │
- *         └──────────────────────────────────────────── flush ◀─ publish to the others ◀────────────────┘
+ *      io_poll ─▶ mailboxes ─▶ resume the held ─▶ take up input ─▶ (still full? read on) ─▶ timers ─▶ cut lanes
+ *         ▲                                                                                                │
+ *         └──────────────────────────────────────────── flush ◀─ publish to the others ◀──────────────────┘
  *
  * Two rules about order, measured to matter more than any flag of io_uring:
  *   - What was queued by the flush goes out first in the next poll, and receives come behind it. A receive in front of
@@ -235,6 +235,34 @@ static void reactor_dispatch(struct reactor *reactor, const struct io_event *eve
         }
 }
 
+static void reactor_fire(struct timer *timer, void *context)
+{
+        peer_ticked(context, container_of(timer, struct peer, timer));
+}
+
+#define PUSH_EVENTS_MAX 256
+
+static uint64_t reactor_push_bytes(const struct reactor *reactor)
+{
+        return reactor->lanes.memory.taken_bytes + reactor->lanes.memory.region_bytes / 8;
+}
+
+void reactor_push(struct reactor *reactor)
+{
+        struct io_event events[PUSH_EVENTS_MAX];
+        int count;
+        /* What goes out may acknowledge what is in the mailboxes. */
+        if (reactor->cores->count > 1)
+                mailboxes_publish(reactor->out, reactor->cores->count);
+        lanes_flush(&reactor->lanes);
+        do {
+                count = io_push(reactor->io, events, PUSH_EVENTS_MAX);
+                for (int i = 0; i < count; i++)
+                        reactor_dispatch(reactor, &events[i]);
+        } while (count == PUSH_EVENTS_MAX);
+        reactor->push_bytes = reactor_push_bytes(reactor);
+}
+
 /* ---- the other reactors ---- */
 
 void reactor_hold_publisher(struct reactor *reactor, struct peer *peer, uint64_t full)
@@ -344,6 +372,38 @@ static void reactor_drain_mailboxes(struct reactor *reactor)
         routes_received(reactor);
 }
 
+/* What the others have sent, and who was held for that. */
+static void reactor_take_mail(struct reactor *reactor)
+{
+        if (reactor->cores->count > 1)
+                reactor_drain_mailboxes(reactor);
+        peers_resume(reactor);
+}
+
+/* Takes up a batch. true: some input was full, there is more behind it. */
+static bool reactor_take_up(struct reactor *reactor, int count, uint64_t *input_bytes)
+{
+        bool is_full = false;
+        /* Before anything that may send in the middle of the turn: a lane that sends must know what came back. */
+        for (int i = 0; i < count; i++)
+                if (reactor->events[i].kind == IO_RELEASED)
+                        reactor_dispatch(reactor, &reactor->events[i]);
+        /* Mail before input: an event that was acknowledged is in our mailbox. Whoever has heard of that and then
+         * unsubscribes here still gets it; whoever then subscribes here does not. */
+        reactor_take_mail(reactor);
+        for (int i = 0; i < count; i++) {
+                const struct io_event *event = &reactor->events[i];
+                if (event->kind == IO_RELEASED)
+                        continue;
+                if (event->kind == IO_RECEIVED) {
+                        is_full |= event->more;
+                        *input_bytes += event->span.size;
+                }
+                reactor_dispatch(reactor, event);
+        }
+        return is_full;
+}
+
 /* The turn's end: the others are told, and shown what was sent. */
 static void reactor_publish(struct reactor *reactor)
 {
@@ -366,54 +426,6 @@ static bool reactor_has_mail(const struct reactor *reactor)
                 if (reactor->in[i] != NULL && !mailbox_is_empty(reactor->in[i]))
                         return true;
         return false;
-}
-
-/* Takes up a batch. true: some input was full, there is more behind it.
- *
- * What the others sent comes first: whoever had a publisher's PONG, and asks a subscriber for another, finds the event
- * in front of it, as on one reactor. It was in the mailbox before the first PONG left. */
-static bool reactor_take_up(struct reactor *reactor, int count, uint64_t *input_bytes)
-{
-        bool is_full = false;
-        if (reactor->cores->count > 1)
-                reactor_drain_mailboxes(reactor);
-        for (int i = 0; i < count; i++) {
-                const struct io_event *event = &reactor->events[i];
-                if (event->kind == IO_RECEIVED) {
-                        is_full |= event->more;
-                        *input_bytes += event->span.size;
-                }
-                reactor_dispatch(reactor, event);
-        }
-        return is_full;
-}
-
-static void reactor_fire(struct timer *timer, void *context)
-{
-        peer_ticked(context, container_of(timer, struct peer, timer));
-}
-
-#define PUSH_EVENTS_MAX 256
-
-static uint64_t reactor_push_bytes(const struct reactor *reactor)
-{
-        return reactor->lanes.memory.taken_bytes + reactor->lanes.memory.region_bytes / 8;
-}
-
-void reactor_push(struct reactor *reactor)
-{
-        struct io_event events[PUSH_EVENTS_MAX];
-        int count;
-        /* What is sent may tell that an event is in the mailboxes: so it must be. */
-        if (reactor->cores->count > 1)
-                mailboxes_publish(reactor->out, reactor->cores->count);
-        lanes_flush(&reactor->lanes);
-        do {
-                count = io_push(reactor->io, events, PUSH_EVENTS_MAX);
-                for (int i = 0; i < count; i++)
-                        reactor_dispatch(reactor, &events[i]);
-        } while (count == PUSH_EVENTS_MAX);
-        reactor->push_bytes = reactor_push_bytes(reactor);
 }
 
 /* Polls; sleeps only while nobody has anything for us. */
@@ -565,7 +577,6 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 }
         }
         bool has_others = reactor->cores->count > 1;
-        peers_resume(reactor);
         timerwheel_expire(&reactor->wheel, io_now_ns(io), reactor_fire, reactor);
         if (unlikely(reactor->drain != REACTOR_RUNS))
                 reactor_drain_on(reactor);

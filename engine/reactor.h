@@ -1,8 +1,8 @@
 /* reactor: one core's share of everything: its connections, cohorts, streams, timers, memory. Nothing in here is
  * touched by another core but the counters, which are read; what they tell each other goes through mailboxes (cores).
  *
- * A turn: poll a batch, take it up, while input is full read on, drain the mailboxes, timers, publish, flush. See
- * reactor.c for why in this order. */
+ * A turn: poll a batch, drain the mailboxes, take the batch up, while input is full read on, timers, publish, flush.
+ * See reactor.c for why in this order. */
 #ifndef SPATE_ENGINE_REACTOR_H
 #define SPATE_ENGINE_REACTOR_H
 
