@@ -709,12 +709,12 @@ static void route_send(struct reactor *reactor, struct mailbox_event *told, uint
 }
 
 /* Finds another member for one name: `among` are the reactors to ask. Gives it the event here, or sends it. */
-static bool route_pick_again(struct reactor *reactor, struct mailbox_event *told, struct matched *matched,
-                             struct span name, uint64_t hash, uint64_t among)
+static bool route_pick_again(struct reactor *reactor, const struct session *from, struct mailbox_event *told,
+                             struct matched *matched, struct span name, uint64_t hash, uint64_t among)
 {
         struct routes *routes = &reactor->routes;
         while (among != 0) {
-                route_pick(reactor, NULL, matched, among);
+                route_pick(reactor, from, matched, among);
                 struct queue_pick *pick = picks_find(&routes->picks, hash, name, false);
                 if (routes->picks.picks_max == 0 || pick == NULL)
                         return false;
@@ -723,9 +723,10 @@ static bool route_pick_again(struct reactor *reactor, struct mailbox_event *told
                 picks_clear(&routes->picks);
                 among &= ~((uint64_t)1 << target);
                 if (target == routes->reactor) {
-                        if (route_deliver_to_group(reactor, NULL, &told->event, matched, name, hash))
-                                return true;
-                        continue;
+                        if (!route_deliver_to_group(reactor, from, &told->event, matched, name, hash))
+                                continue;
+                        routes->deliveries_count++;
+                        return true;
                 }
                 told->queues_count = 0;
                 size_t bytes = mailbox_event_bytes(told) + sizeof(uint16_t) + name.size;
@@ -797,7 +798,7 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
                                               .flags = MAILBOX_QUEUES_ONLY,
                                               .ids = matched->ids,
                                               .ids_count = (uint32_t)matched->ids_count};
-                is_sent_again |= route_pick_again(reactor, &told, &again, failed[i].name, failed[i].hash, among);
+                is_sent_again |= route_pick_again(reactor, from, &told, &again, failed[i].name, failed[i].hash, among);
         }
         if (*delivered == 0 && targets == 0 && !is_sent_again) {
                 reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
@@ -923,6 +924,9 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         struct match_set set;
         struct matched matched;
         mailbox_event_read(mailbox_returned(reactor->out[returner], position), &told);
+        struct peer *peer = reactor_find(reactor, told.from);
+        bool is_here = peer != NULL && peer->protocol == &session_protocol && peer->state == PEER_OPEN;
+        struct session *from = is_here ? session_of(peer) : NULL;
         uint32_t names_count = told.queues_count;
         bool is_sole = (told.flags & MAILBOX_SOLE) != 0;
         struct span names = told.queue_names;
@@ -936,15 +940,13 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         for (uint32_t i = 0; i < names_count; i++) {
                 struct span name = mailbox_next_queue(&names);
                 uint64_t among = matched.grouped & ~((uint64_t)1 << returner);
-                if (route_pick_again(reactor, &told, &matched, name, cores_name_hash(routes->cores, name), among))
+                if (route_pick_again(reactor, from, &told, &matched, name, cores_name_hash(routes->cores, name), among))
                         continue;
                 if (!is_sole)
                         continue;
-                struct peer *peer = reactor_find(reactor, told.from);
                 reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
-                if (peer != NULL && peer->protocol == &session_protocol && peer->state == PEER_OPEN &&
-                    told.event.reply.size > 0 && session_of(peer)->no_responders)
-                        session_no_responders(reactor, session_of(peer), &told.event);
+                if (from != NULL && told.event.reply.size > 0 && from->no_responders)
+                        session_no_responders(reactor, from, &told.event);
         }
 }
 
