@@ -1,6 +1,7 @@
 """lifecycle: how spate starts, falls back, refuses, tells of itself and ends. Nothing here has a reference."""
 import ctypes
 import errno
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 from server import PATIENCE, ROOT, Server
@@ -270,6 +272,17 @@ def metrics(admin):
     return samples
 
 
+def settled_metrics(admin, matched):
+    """Once so many deliveries are owed and none is on its way. A reactor tells of itself every 20 ms."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        samples = metrics(admin)
+        if samples['spate_deliveries_matched_total'] >= matched and samples['spate_deliveries_pending'] == 0:
+            return samples
+        assert time.monotonic() < deadline, {name: value for name, value in samples.items() if 'deliveries' in name}
+        time.sleep(0.02)
+
+
 @it('counts what it received and what it owes')
 def _():
     with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
@@ -285,7 +298,7 @@ def _():
         writer.settle()
         for reader in readers:
             reader.hear_count(200)
-        after = metrics(admin)
+        after = settled_metrics(admin, 600)
 
         def grown(name):
             return after[name] - before[name]
@@ -299,6 +312,134 @@ def _():
         assert after['spate_deliveries_pending'] == 0
         assert grown('spate_connections_accepted_total') >= 4
         for wire in [writer, *readers]:
+            wire.close()
+
+
+def losses(admin, *flags):
+    """What `spate losses --json` says, of all reactors: (the sums of their accounts, the rows)."""
+    status, said = spate('losses', '--admin', admin, '--json', *flags)
+    assert status == EXIT_OK, said
+    sums, rows = {'matched': 0, 'released': 0, 'dropped': 0, 'pending': 0}, []
+    for reactor in json.loads(said)['reactors']:
+        for name in sums:
+            value = reactor[name]
+            sums[name] += sum(value.values()) if isinstance(value, dict) else value
+        rows += reactor['losses']
+    assert sums['matched'] == sums['released'] + sums['dropped'] + sums['pending'], said
+    return sums, rows
+
+
+def whole_messages(data, subject):
+    """How many whole MSGs of `subject`.N are in it, in order from 0, with bodies as they were published."""
+    count = 0
+    at = data.find(b'MSG ')
+    while at >= 0:
+        head = b'MSG %s.%d 1 1000\r\n' % (subject, count)
+        whole = head + b'%-1000d\r\n' % count
+        rest = data[at:at + len(whole)]
+        if rest != whole:
+            assert whole.startswith(rest), rest[:100]
+            break
+        count += 1
+        at += len(whole)
+        assert at == len(data) or data[at:at + 1] in b'MP', data[at:at + 20]
+        at = at if data[at:at + 1] == b'M' else -1
+    return count
+
+
+def owe(server, subject, events):
+    """A client that does not read, and so many events published to it. Returns its socket."""
+    stuck = socket.socket()
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.connect(server.address)
+    stuck.settimeout(SECONDS)
+    stuck.sendall(b'CONNECT {"verbose":false,"name":"stuck \\u00fc"}\r\nSUB %s.> 1\r\nPING\r\n' % subject)
+    heard = b''
+    while b'PONG' not in heard:
+        heard += stuck.recv(4096)
+    writer = Wire(server)
+    writer.say('CONNECT {"verbose":false}',
+               *(line for i in range(events) for line in (f'PUB {subject.decode()}.{i} 1000', f'{i:<1000}')))
+    writer.settle()
+    writer.close()
+    return stuck
+
+
+@it('knows exactly what a reader that was cut did not get')
+def _():
+    events = 4000
+    with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
+        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        stuck = owe(server, b'lost', events)
+        after = settled_metrics(admin, events)
+        data = b''
+        while part := stuck.recv(1 << 20):
+            data += part
+        got = whole_messages(data, b'lost')
+        assert 0 < got < events, got
+        assert after['spate_deliveries_matched_total'] == events
+        assert after['spate_deliveries_released_total'] == got, (after['spate_deliveries_released_total'], got)
+        assert after['spate_deliveries_dropped_total{reason="slow_consumer"}'] == events - got
+        sums, rows = losses(admin)
+        assert sums == {'matched': events, 'released': got, 'dropped': events - got, 'pending': 0}, sums
+        assert sum(row['count'] for row in rows) == events - got, rows
+        assert {(row['reason'], row['name'], row['protocol']) for row in rows} == {('slow_consumer', 'stuck \u00fc', 'nats')}
+        assert rows[-1]['last_subject'] == f'lost.{events - 1}', rows
+        assert rows[-1]['first_subject'] in (f'lost.{got}', f'lost.{got + 1}'), (rows, got)
+        status, said = spate('losses', '--admin', admin)
+        assert status == EXIT_OK and 'stuck \u00fc' in said and 'slow_consumer' in said, said
+        stuck.close()
+
+
+@it('counts what was on its way to a connection that broke')
+def _():
+    events = 3000
+    with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
+        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        stuck = owe(server, b'broken', events)
+        row, = [row for reactor in ask(admin, '/connections?limit=5')['reactors'] for row in reactor['connections']
+                if row['subscriptions'] == 1]
+        assert row['matched'] == events and row['dropped'] == {}, row
+        assert row['pending'] == events - row['released'] > 0 and row['pending_bytes'] > 1000, row
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        stuck.close()
+        settled_metrics(admin, events)
+        sums, rows = losses(admin, '--limit', '1')
+        assert sums['matched'] == events and 0 < sums['dropped'] <= row['pending'], (sums, row)
+        assert [(row['reason'], row['count']) for row in rows] == [('transport_error', sums['dropped'])], rows
+
+
+def ask(admin, path):
+    with urllib.request.urlopen(f'http://{admin}{path}', timeout=SECONDS) as answer:
+        assert answer.status == 200 and answer.headers['Content-Type'] == 'application/json', answer.headers
+        return json.load(answer)
+
+
+@it('shows its connections page by page, and refuses a question that it does not understand')
+def _():
+    with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
+        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        wires = [Wire(server) for _ in range(7)]
+        for index, wire in enumerate(wires):
+            wire.say('CONNECT {"verbose":false,"name":"%d"}' % index)
+            wire.settle()
+        seen = []
+        for number in range(len(ask(admin, '/connections')['reactors'])):
+            begin = 0
+            while begin is not None:
+                reactor, = ask(admin, f'/connections?limit=2&from={begin}&reactor={number}')['reactors']
+                assert reactor['reactor'] == number and len(reactor['connections']) <= 2, reactor
+                seen += [row['name'] for row in reactor['connections']]
+                begin = reactor['next']
+        assert sorted(seen) == [str(index) for index in range(7)], seen
+        for path in ('/connections?limit=0', '/connections?limit=1001', '/connections?limit=', '/connections?from=x',
+                     '/connections?from=99999999999', '/losses?limit=1025', '/losses?reactor=99', '/losses?limit=1&x', '/losses?x'):
+            try:
+                ask(admin, path)
+                raise AssertionError(f'{path} is answered')
+            except urllib.error.HTTPError as error:
+                assert error.code == 400 and b'limit=1..' in error.read(), path
+        for wire in wires:
             wire.close()
 
 

@@ -19,6 +19,7 @@
 #include "engine/endpoint.h"
 #include "engine/escape.h"
 #include "engine/incoming.h"
+#include "engine/lossview.h"
 #include "engine/natslink.h"
 #include "engine/run.h"
 #include "engine/statusview.h"
@@ -479,6 +480,45 @@ static void a_status_is_shown_as_a_table(void **state)
         free(out);
 }
 
+/* ---- losses ---- */
+
+static void losses_are_shown_newest_first_and_add_up(void **state)
+{
+        static const char json[] =
+                "{\"reactors\":[{\"matched\":1000,\"released\":200,\"dropped\":{\"slow_consumer\":790},\"pending\":10,"
+                "\"rows_forgotten\":0,\"losses\":[{\"at\":\"T1\",\"seconds_ago\":7300,\"connection\":4,\"protocol\":"
+                "\"nats\",\"address\":\"10.0.0.1:5\",\"user\":\"\",\"name\":\"a\\u001b\\u00fc\",\"reason\":"
+                "\"slow_consumer\",\"count\":790,\"first_subject\":\"x.1\",\"last_subject\":\"x.9\"}]},"
+                "{\"matched\":1234567,\"released\":1234565,\"dropped\":{\"transport_error\":2},\"pending\":0,"
+                "\"rows_forgotten\":3,\"losses\":[{\"at\":\"T2\",\"seconds_ago\":2.5,\"connection\":5,\"protocol\":"
+                "\"nats\",\"address\":\"unix\",\"user\":\"u\",\"name\":\"\",\"reason\":\"transport_error\",\"count\":"
+                "1,\"first_subject\":\"y\",\"last_subject\":\"y\"},{\"at\":\"T0\",\"seconds_ago\":200,\"connection\":5,"
+                "\"protocol\":\"nats\",\"address\":\"unix\",\"reason\":\"transport_error\",\"count\":1,"
+                "\"first_subject\":null,\"last_subject\":null}]}]}";
+        static const char *const wrong[] = {"", "[]", "{", "{\"reactors\":7}"};
+        char *out = NULL;
+        size_t out_size = 0;
+        FILE *file = open_memstream(&out, &out_size);
+        (void)state;
+        for (size_t i = 0; i < array_count(wrong); i++)
+                assert_int_equal(lossview_print(file, span_of_text(wrong[i])), -EPROTO);
+        assert_int_equal(lossview_print(file, SPAN("{\"reactors\":[3,{\"losses\":[{}]},{\"losses\":[]}]}")), 0);
+        rewind(file);
+        assert_int_equal(lossview_print(file, span_of_text(json)), 0);
+        fclose(file);
+        assert_string_equal(out,
+                            "WHEN         LOST  WHY              WHO                        WHICH\n"
+                            "T2 (2s ago)     1  transport_error  u unix #5 nats             y\n"
+                            "T0 (3m ago)     1  transport_error  unix #5 nats               \n"
+                            "T1 (2h ago)   790  slow_consumer    a\\x1b\xc3\xbc 10.0.0.1:5 #4 nats  x.1 to x.9\n"
+                            "\n"
+                            "1 235 567 deliveries owed since the start = 1 234 765 made + 792 lost + 10 on their way\n"
+                            "  slow_consumer   790: the subscriber fell too far behind, or took nothing for too long\n"
+                            "  transport_error 2: the connection closed or broke before the subscriber took it\n"
+                            "older losses are counted above and no longer listed: 3 lines\n");
+        free(out);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -495,6 +535,7 @@ int main(void)
                 cmocka_unit_test(a_link_says_why_it_cannot_open),
                 cmocka_unit_test(an_answer_is_whole_with_its_last_byte),
                 cmocka_unit_test(a_status_is_shown_as_a_table),
+                cmocka_unit_test(losses_are_shown_newest_first_and_add_up),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
