@@ -196,7 +196,8 @@ static void reader_row(struct churn *churn, const struct reader *reader, const c
                      (unsigned long long)reader->received, (unsigned long long)reader->gaps);
 }
 
-/* Opens it and asks for a first subscription. */
+/* Opens it and asks for a first subscription. Who rests at times asks for all it will ever have: what is skipped while
+ * a SUB or UNSUB is under way, a client cannot know. */
 static void reader_open(struct churn *churn, struct reader *reader)
 {
         char error[LINK_ERROR_BYTES];
@@ -210,7 +211,8 @@ static void reader_open(struct churn *churn, struct reader *reader)
         reader->received = reader->gaps = 0;
         reader->sids = reader->marks_first = reader->marks_count = 0;
         reader_watch(churn, reader, true);
-        reader_subscribe(churn, reader, 0);
+        for (uint32_t i = 0; i < (reader->rests_at_times ? SUBSCRIPTIONS_MAX : 1); i++)
+                reader_subscribe(churn, reader, i);
 }
 
 static void reader_end(struct churn *churn, struct reader *reader, const char *state)
@@ -327,7 +329,7 @@ static void act(struct churn *churn)
         struct reader *reader = &churn->readers[random_next(&churn->random) % churn->recipe->subscribers];
         uint32_t at = (uint32_t)(random_next(&churn->random) % SUBSCRIPTIONS_MAX);
         uint64_t leaves = random_next(&churn->random) % 1000;
-        if (reader->rests || reader->is_leaving || reader->marks_count >= MARKS_MAX - 2)
+        if (reader->rests_at_times || reader->is_leaving || reader->marks_count >= MARKS_MAX - 2)
                 return;
         if (leaves < churn->recipe->abrupt_per_mille) {
                 churn->broke++;
@@ -348,7 +350,7 @@ static void rest_in_turn(struct churn *churn)
         uint64_t mean_ns = churn->recipe->stall_ms * NS_PER_MS;
         for (uint64_t i = 0; i < churn->recipe->stall_count; i++) {
                 struct reader *reader = &churn->readers[i];
-                if (churn->now_ns < reader->turns_ns || mean_ns == 0)
+                if (churn->now_ns < reader->turns_ns || mean_ns == 0 || reader->marks_count != 0)
                         continue;
                 reader->turns_ns = churn->now_ns + random_next(&churn->random) % (2 * mean_ns) + 1;
                 reader->rests = !reader->rests;
