@@ -19,7 +19,7 @@
 #define ENVIRONMENT_PREFIX "SPATE_"
 #define NAME_BYTES_MAX 64 /* of an option, with its 0 */
 #define SHOWN_BYTES 80    /* of a refused value */
-#define PHRASE_BYTES 256
+#define PHRASE_BYTES OPTIONS_WHY_BYTES
 #define HELP_COLUMN 34
 
 struct unit {
@@ -303,6 +303,12 @@ static int read_one(const struct option_row *row, struct span text, uint64_t *nu
         if (row->type == OPTION_CHOICE)
                 return read_choice(row, text, number, why);
         return read_number(row, text, number, why);
+}
+
+int options_read_word(const struct option_row *row, struct span text, uint64_t *number, char why[OPTIONS_WHY_BYTES])
+{
+        *number = 0;
+        return read_one(row, text, number, why);
 }
 
 /* A list is read word by word; its number is that of the last. */

@@ -6,6 +6,7 @@
 #define SPATE_BASE_OPTIONS_H
 
 #include "engine/base/check.h"
+#include "engine/base/span.h"
 
 enum option_type {
         OPTION_BOOL,  /* true false yes no on off 1 0; as a flag --name, --no-name or --name=value */
@@ -57,6 +58,11 @@ int options_read_flags(struct options *options, int argc, char *const *argv, int
 
 uint64_t options_number(const struct options *options, size_t row);
 const char *options_text(const struct options *options, size_t row);
+
+/* Reads one value as a row of this type and range would (`choices` for OPTION_CHOICE), for options that hold several in
+ * one text. 0, or -EINVAL with the reason in `why`. */
+#define OPTIONS_WHY_BYTES 256
+int options_read_word(const struct option_row *row, struct span text, uint64_t *number, char why[OPTIONS_WHY_BYTES]);
 
 /* Prints a two-column help of all rows with type, default and range to `out` (a FILE *). */
 void options_print_help(const struct options *options, void *out);
