@@ -12,6 +12,7 @@
 #include "engine/base/random.h"
 #include "engine/base/timerwheel.h"
 #include "engine/counter_table.h"
+#include "engine/lag.h"
 #include "engine/lane.h"
 #include "engine/ledger.h"
 #include "engine/peer.h"
@@ -32,6 +33,9 @@ struct reactor_settings {
         uint64_t memory_bytes; /* stream chunks and kept input */
         uint64_t lag_bytes_max;
         uint64_t stall_ns_max;
+        const struct lag_rules *lag;                 /* borrowed; NULL: everyone who lags is cut */
+        uint8_t lag_policies[REACTOR_LISTENERS_MAX]; /* enum lag_policy of each listener, in the order of --listen */
+        uint64_t block_ns; /* how long publishers wait for a subscriber with the policy block */
         uint64_t handshake_ns;
         uint64_t quiet_ns; /* how long a set of subscriptions must not change before it may be shared */
         uint64_t ping_interval_ns;

@@ -75,7 +75,8 @@ static bool registry_fill_entries(struct registered_cohort *owner, const struct 
                 if (!subscription_is_shareable(subscription))
                         continue;
                 struct cohort_entry *entry = &owner->entries[count++];
-                *entry = (struct cohort_entry){.owner = owner, .sid_bytes = (uint8_t)subscription->sid_bytes};
+                *entry = (struct cohort_entry){
+                        .owner = owner, .policy = subscription->policy, .sid_bytes = (uint8_t)subscription->sid_bytes};
                 span_copy(entry->sid, subscription_sid(subscription));
                 list_push_back(&subscription->route->cohorts, &entry->route_link);
         }

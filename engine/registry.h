@@ -1,9 +1,9 @@
 /* registry: who may share a cohort, and the cohorts there are.
  *
- * The key of a cohort is the set of shared (pattern, sid) pairs of a connection, with the format it reads. A connection
- * whose set has been quiet for settings.quiet_ns (100 ms) files its key here; the first of a key waits (its events stay
- * private), the second makes both of them members. A set that changes takes its connection out again first. Sets are
- * compared by a keyed 128-bit hash, as patterns are. Belongs to one reactor. */
+ * The key of a cohort is the set of shared (pattern, sid, lag policy) rows of a connection, with the format it reads. A
+ * connection whose set has been quiet for settings.quiet_ns (100 ms) files its key here; the first of a key waits (its
+ * events stay private), the second makes both of them members. A set that changes takes its connection out again first.
+ * Sets are compared by a keyed 128-bit hash, as patterns are. Belongs to one reactor. */
 #ifndef SPATE_ENGINE_REGISTRY_H
 #define SPATE_ENGINE_REGISTRY_H
 
@@ -17,6 +17,7 @@ struct cohort_entry {
         struct list route_link; /* in route->cohorts */
         struct registered_cohort *owner;
         uint64_t appended; /* events appended for this pair */
+        uint8_t policy;    /* enum lag_policy */
         uint8_t sid_bytes;
         uint8_t sid[REGISTRY_SID_BYTES_MAX];
 };

@@ -53,6 +53,7 @@ struct subscription {
         struct queue_group *group;  /* NULL: plain */
         uint32_t group_index;
         uint16_t sid_bytes;
+        uint8_t policy;     /* enum lag_policy */
         bool is_expired;    /* has had its maximum; waits in routes->expired by route_link */
         uint64_t delivered; /* while shared: less what the entry had been given when it joined; see
                                subscription_delivered() */

@@ -125,6 +125,7 @@ static int settings_from(const struct options *options, unsigned reactors_count,
                        .entries = (uint32_t)entries},
                 .lag_bytes_max = options_number(options, OPTION_MAX_LAG),
                 .stall_ns_max = options_number(options, OPTION_MAX_STALL),
+                .block_ns = options_number(options, OPTION_BLOCK_TIME),
                 .handshake_ns = options_number(options, OPTION_HANDSHAKE_TIMEOUT),
                 .quiet_ns = 100 * NS_PER_MS,
                 .ping_interval_ns = options_number(options, OPTION_PING_INTERVAL),
@@ -142,6 +143,26 @@ static int settings_from(const struct options *options, unsigned reactors_count,
                 return -EINVAL;
         }
         return memory_from(options, reactors_count, settings, error);
+}
+
+/* What becomes of those who lag: the rules, and the policy of each listener in the order of --listen. */
+static int lag_from(const struct options *options, struct lag_rules *rules, struct reactor_settings *settings,
+                    char error[OPTIONS_ERROR_BYTES])
+{
+        const char *listen = options_text(options, OPTION_LISTEN);
+        struct lag usual = {.policy = (enum lag_policy)options_number(options, OPTION_LAG_POLICY),
+                            .limit_bytes = settings->lag_bytes_max};
+        int failed = lag_rules_init(rules, usual, settings->memory_bytes / 2, options_text(options, OPTION_LAG_RULE),
+                                    options_text(options, OPTION_LAG_LISTENER), error);
+        if (failed == 0)
+                failed = lag_rules_check_listeners(rules, listen, error);
+        settings->lag = rules;
+        for (size_t i = 0; failed == 0 && i < REACTOR_LISTENERS_MAX; i++) {
+                size_t size = strcspn(listen, ",");
+                settings->lag_policies[i] = (uint8_t)lag_default_of(rules, span_of(listen, size));
+                listen += size + (listen[size] == ',');
+        }
+        return failed;
 }
 
 /* The engine wants a descriptor for each connection: takes as many as the hard limit allows. */
@@ -399,8 +420,10 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
         struct crew *crew = NULL;
         struct cpu_plan cpus;
         struct cores_settings cores_settings = {.patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
+        struct lag_rules lag_rules;
         if (plan_cpus(options, &cpus, error) != 0 ||
             settings_from(options, cpus.reactors_count, &settings, error) != 0 ||
+            lag_from(options, &lag_rules, &settings, error) != 0 ||
             mailbox_from(options, &cores_settings.mailbox_bytes, error) != 0)
                 return EXIT_CONFIG;
         fit_descriptors(cpus.reactors_count, &settings);

@@ -123,13 +123,13 @@ static void session_tick_ping(struct reactor *reactor, struct session *session, 
 
 /* ---- the shared set ---- */
 
-/* What a (pattern, sid) pair adds to the key of a set. Sums do not care in which order they were made. */
+/* What a (pattern, sid, lag policy) row adds to the key of a set. Sums do not care in which order they were made. */
 static void session_key_of(const struct reactor *reactor, const struct subscription *subscription, uint64_t *low,
                            uint64_t *high)
 {
         struct span sid = subscription_sid(subscription);
-        XXH128_hash_t hash =
-                XXH3_128bits_withSeed(sid.bytes, sid.size, reactor->routes.hash_seed + subscription->route->serial);
+        uint64_t row = (uint64_t)subscription->route->serial * LAG_POLICIES + subscription->policy;
+        XXH128_hash_t hash = XXH3_128bits_withSeed(sid.bytes, sid.size, reactor->routes.hash_seed + row);
         *low = hash.low64;
         *high = hash.high64;
 }
@@ -291,6 +291,17 @@ static void session_refuse_subscription(struct reactor *reactor, struct session 
                 session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
 }
 
+/* Decides what becomes of the subscription's events when its client lags. Before anything is keyed by it. */
+static void session_resolve_lag(struct reactor *reactor, struct session *session, struct subscription *subscription,
+                                struct span subject)
+{
+        const struct reactor_settings *settings = &reactor->settings;
+        if (settings->lag == NULL)
+                return;
+        struct lag lag = lag_resolve(settings->lag, settings->lag_policies[session->peer.listener], subject);
+        subscription->policy = (uint8_t)lag.policy;
+}
+
 static void session_subscribe(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
 {
         struct subscription *subscription;
@@ -307,6 +318,7 @@ static void session_subscribe(struct reactor *reactor, struct session *session, 
                 session_refuse_subscription(reactor, session, error);
                 return;
         }
+        session_resolve_lag(reactor, session, subscription, operation->subject);
         if (registry_can_share(subscription, operation->subject)) {
                 session_key_change(reactor, session, subscription, true);
                 session_set_changed(reactor, session);
@@ -376,12 +388,14 @@ static bool session_has_prefix(struct span subject, struct span prefix)
         return subject.size > prefix.size && span_starts_with(subject, prefix);
 }
 
-/* Subjects that nats-server keeps to itself, and those past our bounds: told, never silently lost. */
+/* Subjects that nats-server keeps to itself, those in which we speak to a client alone ($SPATE.), and those past our
+ * bounds: told, never silently lost. */
 static bool session_refuses_event(struct reactor *reactor, struct session *session, const struct event *event)
 {
         struct span subject = event->subject, reply = event->reply;
         bool is_reserved = (subject.bytes[0] == '_' && session_has_prefix(subject, SPAN("_GR_."))) ||
-                           (subject.bytes[0] == '$' && session_has_prefix(subject, SPAN("$GNR.")));
+                           (subject.bytes[0] == '$' && (session_has_prefix(subject, SPAN("$GNR.")) ||
+                                                        session_has_prefix(subject, SPAN("$SPATE."))));
         bool is_too_long = false;
         if (unlikely(subject.size >= 2 * MATCH_TOKENS_MAX)) {
                 size_t tokens_count = 1;
