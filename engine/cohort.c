@@ -1,6 +1,8 @@
 /* cohort: encode once, share the bytes. See the header. */
 #include "engine/cohort.h"
 
+#define LOOKS_PER_LIMIT 8
+
 void cohort_init(struct cohort *cohort, enum wire_format format)
 {
         *cohort = (struct cohort){.format = format};
@@ -55,20 +57,21 @@ static uint8_t *cohort_reserve_by_force(struct lanes *lanes, struct cohort *coho
         return NULL;
 }
 
-void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct event *event, struct span sid)
+void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct event *event, struct span sid,
+                   enum lag_policy policy)
 {
         const struct wire_codec *codec = &wire_codecs[cohort->format];
         size_t bound = codec->bound(event, sid);
         assert_slow(cohort->members_count > 0);
         assert(bound <= STREAM_OPERATION_BYTES_MAX);
-        const struct chunk *tail_before = cohort->stream.tail;
         uint8_t *room = stream_reserve(&cohort->stream, &lanes->memory, bound);
         if (unlikely(room == NULL)) {
                 room = cohort_reserve_by_force(lanes, cohort, bound);
                 if (room == NULL)
                         return;
         }
-        struct place place = stream_commit(&cohort->stream, codec->write(room, event, sid), STREAM_EVENT);
+        struct place place =
+                stream_commit(&cohort->stream, codec->write(room, event, sid), STREAM_EVENT | stream_lag_flags(policy));
         cohort->matched += cohort->members_count;
         lanes->account.matched += cohort->members_count;
         if (!list_is_linked(&cohort->dirty_link))
@@ -77,9 +80,15 @@ void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct even
                 cohort->idle_place = place;
                 stream_pin(place, 1);
         }
-        /* Who has fallen too far behind pins old chunks: looked for when there is one more, and only then. */
-        if (unlikely(cohort->stream.tail != tail_before && stream_held_bytes(&cohort->stream) > lanes->lag_bytes_max))
-                lanes_cut_laggards(lanes);
+        /* Who has fallen too far behind pins old chunks. It is looked for when the stream has grown by a part of the
+         * tightest limit, which bounds what looking costs each byte. */
+        if (unlikely(stream_held_bytes(&cohort->stream) > lanes->look_bytes &&
+                     cohort->stream.head_byte - cohort->looked_byte > lanes->look_bytes / LOOKS_PER_LIMIT)) {
+                cohort->looked_byte = cohort->stream.head_byte;
+                lanes_look(lanes);
+        }
+        if (unlikely(cohort->blocking_count > 0) && policy == LAG_BLOCK)
+                lanes->was_blocking = true;
 }
 
 void cohort_refuse(struct lanes *lanes, struct cohort *cohort, enum loss loss)

@@ -22,7 +22,9 @@ struct cohort {
         struct list dirty_link;   /* in lanes->dirty while events wait for the flush */
         struct place idle_place;  /* while dirty and idle is not empty: where the idle members go on; pinned once */
         uint32_t members_count;
-        uint32_t spans_count; /* closed spans of lanes in this stream */
+        uint32_t spans_count;    /* closed spans of lanes in this stream */
+        uint32_t blocking_count; /* members that hold publishers */
+        uint64_t looked_byte;    /* the head when lanes were last looked at because of it */
         uint64_t matched, released, dropped;
         uint64_t refused; /* events that every member was refused; in matched and dropped already */
         enum wire_format format;
@@ -35,7 +37,8 @@ void cohort_fini(struct cohort *cohort);
 /* Encodes `event` once at the end of the stream for subscribers known as `sid`. Borrows both during the call; the
  * cohort has members. Cannot fail: when memory is short the lanes that pin the oldest are cut, in the end this cohort's
  * own members, and each is counted. */
-void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct event *event, struct span sid);
+void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct event *event, struct span sid,
+                   enum lag_policy policy);
 
 /* An event that no member may have, for `loss` (today only NO_PERMISSION): matched and dropped at once. */
 void cohort_refuse(struct lanes *lanes, struct cohort *cohort, enum loss loss);

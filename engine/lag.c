@@ -215,12 +215,12 @@ uint64_t lag_limit_bytes_min(const struct lag_rules *rules)
         return min;
 }
 
-bool lag_rules_use(const struct lag_rules *rules, enum lag_policy policy)
+uint32_t lag_policies_in_use(const struct lag_rules *rules)
 {
-        bool is_used = rules->lag.policy == policy;
+        uint32_t policies = UINT32_C(1) << rules->lag.policy;
         for (size_t i = 0; i < rules->rules_count; i++)
-                is_used |= rules->rules[i].lag.policy == policy;
+                policies |= UINT32_C(1) << rules->rules[i].lag.policy;
         for (size_t i = 0; i < rules->listeners_count; i++)
-                is_used |= rules->listeners[i].policy == policy;
-        return is_used;
+                policies |= UINT32_C(1) << rules->listeners[i].policy;
+        return policies;
 }

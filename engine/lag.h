@@ -61,7 +61,8 @@ struct lag lag_resolve(const struct lag_rules *rules, enum lag_policy listener_p
 
 /* The tightest limit of any rule: how far anybody may fall behind at least. */
 uint64_t lag_limit_bytes_min(const struct lag_rules *rules);
-bool lag_rules_use(const struct lag_rules *rules, enum lag_policy policy);
+/* Bit enum lag_policy of each that a subscription may get. */
+uint32_t lag_policies_in_use(const struct lag_rules *rules);
 
 /* Does `cover` match every subject that `pattern` matches? Both are legal NATS patterns. */
 bool lag_pattern_covers(struct span cover, struct span pattern);

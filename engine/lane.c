@@ -2,12 +2,21 @@
 #include "engine/lane.h"
 
 #include "engine/cohort.h"
+#include "engine/skip.h"
+
+#define LOOK_NS (50 * UINT64_C(1000000))   /* while events come, nobody is beyond its limit for longer and not seen */
+#define SKIP_BYTES_MAX ((uint64_t)4 << 20) /* that lagging lanes look at in one call */
 
 int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint64_t lag_bytes_max,
                uint64_t stall_ns_max)
 {
-        *lanes = (struct lanes){.lag_bytes_max = lag_bytes_max, .stall_ns_max = stall_ns_max};
+        *lanes = (struct lanes){
+                .lag_bytes_max = lag_bytes_max, .stall_ns_max = stall_ns_max, .look_bytes = lag_bytes_max};
         list_init(&lanes->waiting);
+        list_init(&lanes->patient);
+        list_init(&lanes->lagging);
+        list_init(&lanes->news);
+        list_init(&lanes->blocking);
         list_init(&lanes->dirty);
         list_init(&lanes->ready);
         list_init(&lanes->cut);
@@ -20,23 +29,36 @@ int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint6
         return error;
 }
 
+int lanes_set_lag(struct lanes *lanes, uint64_t limit_bytes_min, uint32_t policies, uint64_t block_ns, uint64_t secret)
+{
+        lanes->block_ns = block_ns;
+        lanes->look_bytes = limit_bytes_min;
+        if ((policies >> LAG_BLOCK & 1) != 0)
+                lanes->look_bytes /= 2;
+        return (policies >> LAG_CONFLATE & 1) != 0 ? conflation_init(&lanes->conflation, secret) : 0;
+}
+
 void lanes_fini(struct lanes *lanes)
 {
+        conflation_fini(&lanes->conflation);
         pool_fini(&lanes->spans);
         buddy_fini(&lanes->memory);
 }
 
 void lane_init(struct lane *lane, io_id id)
 {
-        *lane = (struct lane){.id = id};
+        *lane = (struct lane){.id = id, .skip_bytes = UINT64_MAX, .cut_bytes = UINT64_MAX};
         list_init(&lane->link);
         list_init(&lane->ready_link);
         list_init(&lane->waiting_link);
+        list_init(&lane->lagging_link);
+        list_init(&lane->news_link);
+        list_init(&lane->blocking_link);
         lane->own.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
 }
 
-static void lane_tell_loss(const struct lanes *lanes, const struct lane *lane, enum loss loss, uint64_t count,
-                           struct span first, struct span last)
+void lane_tell_loss(const struct lanes *lanes, const struct lane *lane, enum loss loss, uint64_t count,
+                    struct span first, struct span last)
 {
         if (count > 0 && lanes->lost != NULL)
                 lanes->lost(lanes->context, lane, loss, count, first, last);
@@ -44,13 +66,12 @@ static void lane_tell_loss(const struct lanes *lanes, const struct lane *lane, e
 
 /* ---- closed spans ---- */
 
-static struct stream *span_stream(struct lane *lane, const struct lane_span *span)
+struct stream *lane_span_stream(struct lane *lane, const struct lane_span *span)
 {
         return span->cohort != NULL ? &span->cohort->stream : &lane->own;
 }
 
-/* Its events before number `event` have been taken. */
-static void lane_span_released(struct lanes *lanes, struct lane *lane, struct lane_span *span, uint64_t event)
+void lane_span_released(struct lanes *lanes, struct lane *lane, struct lane_span *span, uint64_t event)
 {
         uint64_t count = event - span->begin_event;
         span->begin_event = event;
@@ -97,8 +118,7 @@ static void cohort_end_if_deserted(struct lanes *lanes, struct cohort *cohort)
                 lanes->cohort_ended(lanes->context, cohort);
 }
 
-/* Takes the span out at `link`, where it stands; its pin is gone already. */
-static void lane_drop_span(struct lanes *lanes, struct lane *lane, struct lane_span **link)
+void lane_drop_span(struct lanes *lanes, struct lane *lane, struct lane_span **link)
 {
         struct lane_span *span = *link;
         struct cohort *cohort = span->cohort;
@@ -135,8 +155,7 @@ static void lane_become_idle(struct lane *lane)
         list_push_back(&lane->cohort->idle, &lane->link);
 }
 
-/* Turns what the cohort has for the lane so far into a closed span. The lane is then idle at the cohort's head. */
-static bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by_force)
+bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by_force)
 {
         struct cohort *cohort = lane->cohort;
         if (cohort == NULL)
@@ -165,6 +184,7 @@ void lane_join(struct lanes *lanes, struct lane *lane, struct cohort *cohort)
         lane->refused_before = cohort->refused;
         list_push_back(&cohort->idle, &lane->link);
         cohort->members_count++;
+        cohort->blocking_count += lane->blocking == LANE_BLOCKS;
         if (cohort->members_count > 3)
                 cohort->stream.chunk_bytes = STREAM_CHUNK_BYTES_SHARED;
 }
@@ -184,6 +204,7 @@ static void lane_part(struct lanes *lanes, struct lane *lane)
         lane->idle = false;
         lane->place = (struct place){0};
         cohort->members_count--;
+        cohort->blocking_count -= lane->blocking == LANE_BLOCKS;
         if (cohort->members_count <= 3)
                 cohort->stream.chunk_bytes = STREAM_CHUNK_BYTES_SMALL;
         cohort_end_if_deserted(lanes, cohort);
@@ -199,9 +220,150 @@ void lane_leave(struct lanes *lanes, struct lane *lane)
                 lane_cut(lanes, lane, LOSS_MEMORY_SHED);
 }
 
+/* ---- who lags ----
+ *
+ * A lane has two limits: skip_bytes, beyond which what may be dropped of it is (skip.c), and cut_bytes, beyond which it
+ * is cut. Both bound all that it has to take, whatever the policy of the operations in it. */
+
+#define DROPPABLE_POLICIES (1u << LAG_DROP_OLDEST | 1u << LAG_CONFLATE)
+#define CUTTING_POLICIES (1u << LAG_DISCONNECT | 1u << LAG_BLOCK)
+
+static bool lane_may_skip(const struct lane *lane)
+{
+        return (lane->policies & DROPPABLE_POLICIES) != 0;
+}
+
+/* It is never cut for taking nothing, as it never holds more than its limit. Its keep-alive tells whether it lives. */
+static bool lane_is_patient(const struct lane *lane)
+{
+        return lane_may_skip(lane) && (lane->policies & CUTTING_POLICIES) == 0;
+}
+
+static uint64_t lane_cut_bytes(const struct lanes *lanes, const struct lane *lane)
+{
+        if (lane->cut_bytes != UINT64_MAX)
+                return lane->cut_bytes;
+        return lane_is_patient(lane) && lane->skip_bytes > lanes->lag_bytes_max ? lane->skip_bytes
+                                                                                : lanes->lag_bytes_max;
+}
+
+static uint64_t lane_skip_bytes(const struct lanes *lanes, const struct lane *lane)
+{
+        uint64_t cut_bytes = lane_cut_bytes(lanes, lane);
+        return lane->skip_bytes < cut_bytes ? lane->skip_bytes : cut_bytes;
+}
+
+/* On a network that keeps what it is lent until the other end has it, every lane with something lent waits, and its
+ * place in the list tells for how long. A kernel gives everything back at once: there a lane waits only while it is
+ * blocked. */
+static void lane_wait(struct lanes *lanes, struct lane *lane, uint64_t now_ns)
+{
+        lane->waiting_ns = now_ns;
+        list_remove(&lane->waiting_link);
+        list_push_back(lane_is_patient(lane) ? &lanes->patient : &lanes->waiting, &lane->waiting_link);
+}
+
+void lane_set_lag(struct lanes *lanes, struct lane *lane, struct lag lag)
+{
+        bool may_be_dropped = (DROPPABLE_POLICIES >> lag.policy & 1) != 0;
+        uint64_t *limit = may_be_dropped ? &lane->skip_bytes : &lane->cut_bytes;
+        if (lag.limit_bytes < *limit)
+                *limit = lag.limit_bytes;
+        lane->policies |= (uint8_t)(1u << lag.policy);
+        if (list_is_linked(&lane->waiting_link))
+                lane_wait(lanes, lane, io_now_ns(lanes->io)); /* its patience may have changed */
+}
+
+/* Publishers of what has the policy block wait from here on. */
+static void lane_block(struct lanes *lanes, struct lane *lane)
+{
+        lane->blocking = LANE_BLOCKS;
+        lane->blocking_ns = io_now_ns(lanes->io) + lanes->block_ns;
+        list_push_back(&lanes->blocking, &lane->blocking_link);
+        if (lane->cohort != NULL)
+                lane->cohort->blocking_count++;
+}
+
+static void lane_unblock(struct lane *lane, enum lane_blocking blocking)
+{
+        if (lane->blocking == LANE_BLOCKS) {
+                list_remove(&lane->blocking_link);
+                if (lane->cohort != NULL)
+                        lane->cohort->blocking_count--;
+        }
+        lane->blocking = (uint8_t)blocking;
+}
+
+/* It waits for the network, and may be beyond a limit. */
+static void lane_look(struct lanes *lanes, struct lane *lane)
+{
+        uint64_t pending_bytes = lane_pending_bytes(lane);
+        uint64_t cut_bytes = lane_cut_bytes(lanes, lane), skip_bytes = lane_skip_bytes(lanes, lane);
+        if (lane->is_cut)
+                return;
+        if (pending_bytes <= skip_bytes / 2)
+                lane->look_bytes = 0;
+        if ((lane->policies >> LAG_BLOCK & 1) != 0 && lane->blocking == LANE_BLOCKS_NOBODY &&
+            pending_bytes > cut_bytes / 2)
+                lane_block(lanes, lane);
+        if (lane_may_skip(lane) && pending_bytes > skip_bytes && pending_bytes > lane->look_bytes) {
+                if (!list_is_linked(&lane->lagging_link))
+                        list_push_back(&lanes->lagging, &lane->lagging_link);
+        } else if (!lane_may_skip(lane) && pending_bytes > cut_bytes) {
+                lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
+        }
+}
+
+void lanes_look(struct lanes *lanes)
+{
+        list_for_each(&lanes->waiting, link) lane_look(lanes, list_entry(link, struct lane, waiting_link));
+        list_for_each(&lanes->patient, link) lane_look(lanes, list_entry(link, struct lane, waiting_link));
+        lanes->looked_matched = lanes->account.matched;
+        lanes->looked_ns = io_now_ns(lanes->io);
+}
+
+/* Lets a lane of lanes->lagging skip, or cuts it; returns how much that cost. */
+static uint64_t lane_catch_up(struct lanes *lanes, struct lane *lane)
+{
+        uint64_t skip_bytes = lane_skip_bytes(lanes, lane), cut_bytes = lane_cut_bytes(lanes, lane), cost_bytes = 0;
+        if (lane->is_cut)
+                return 0;
+        if (lane_pending_bytes(lane) > skip_bytes)
+                cost_bytes = lane_skip(lanes, lane, skip_bytes, LOSS_LAG_SKIP);
+        uint64_t pending_bytes = lane_pending_bytes(lane);
+        if (pending_bytes > cut_bytes) {
+                lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
+                return cost_bytes;
+        }
+        /* Much that may not be dropped: looked through again when it has grown by a fraction. */
+        lane->look_bytes = pending_bytes > skip_bytes - skip_bytes / 4 ? pending_bytes + skip_bytes / 4 : 0;
+        if (lane->look_bytes > cut_bytes)
+                lane->look_bytes = cut_bytes;
+        return cost_bytes;
+}
+
+static void lanes_catch_up(struct lanes *lanes)
+{
+        for (uint64_t cost_bytes = 0; cost_bytes < SKIP_BYTES_MAX && !list_is_empty(&lanes->lagging);) {
+                struct lane *lane = list_entry(lanes->lagging.next, struct lane, lagging_link);
+                list_remove(&lane->lagging_link);
+                cost_bytes += lane_catch_up(lanes, lane);
+        }
+}
+
+struct lane *lanes_take_news(struct lanes *lanes)
+{
+        if (list_is_empty(&lanes->news))
+                return NULL;
+        struct lane *lane = list_entry(lanes->news.next, struct lane, news_link);
+        list_remove(&lane->news_link);
+        lane->has_news = false;
+        return lane;
+}
+
 /* ---- private operations ---- */
 
-static void lane_count_dropped(struct lanes *lanes, struct lane *lane, enum loss loss, uint64_t count)
+void lane_count_dropped(struct lanes *lanes, struct lane *lane, enum loss loss, uint64_t count)
 {
         lane->account.dropped[loss] += count;
         lanes->account.dropped[loss] += count;
@@ -242,7 +404,9 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t 
         lanes->account.matched += events_count;
         /* The open span is empty while the lane is idle and its cohort has appended nothing since the flush. */
         bool is_behind_last = lane->cohort == NULL || (lane->idle && lane->cohort->idle_place.chunk == NULL);
-        if (last != NULL && last->cohort == NULL && is_behind_last) {
+        /* What was copied while the lane skipped lies behind the last span in the stream, and before it in the lane. */
+        if (last != NULL && last->cohort == NULL && is_behind_last &&
+            place_byte(last->place) + last->bytes == place_byte(place)) {
                 last->bytes += bytes;
                 last->end_event = head_event;
         } else {
@@ -259,8 +423,10 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t 
         }
         lane_mark_ready(lanes, lane);
         /* Whom the network was not even offered this has not fallen behind. */
-        if (unlikely(stream_held_bytes(&lane->own) > lanes->lag_bytes_max) && list_is_linked(&lane->waiting_link))
-                lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
+        if (unlikely(stream_held_bytes(&lane->own) > lanes->look_bytes) && list_is_linked(&lane->waiting_link))
+                lane_look(lanes, lane);
+        if (unlikely(lane->blocking == LANE_BLOCKS) && stream_lag_of(flags) == LAG_BLOCK)
+                lanes->was_blocking = true;
 }
 
 void lane_append(struct lanes *lanes, struct lane *lane, struct span operation)
@@ -322,16 +488,6 @@ size_t lane_gather(const struct lane *lane, size_t skip_bytes, size_t bytes_max,
         return count;
 }
 
-/* On a network that keeps what it is lent until the other end has it, every lane with something lent waits, and its
- * place in the list tells for how long. A kernel gives everything back at once: there a lane waits only while it is
- * blocked. */
-static void lane_wait(struct lanes *lanes, struct lane *lane, uint64_t now_ns)
-{
-        lane->waiting_ns = now_ns;
-        list_remove(&lane->waiting_link);
-        list_push_back(&lanes->waiting, &lane->waiting_link);
-}
-
 void lane_wait_for_release(struct lanes *lanes, struct lane *lane)
 {
         if (io_traits(lanes->io)->lent_bytes_max != SIZE_MAX && !list_is_linked(&lane->waiting_link))
@@ -375,7 +531,7 @@ static void lane_advance(struct lanes *lanes, struct lane *lane, uint64_t bytes)
 {
         while (bytes > 0 && lane->first != NULL) {
                 struct lane_span *span = lane->first;
-                struct stream *stream = span_stream(lane, span);
+                struct stream *stream = lane_span_stream(lane, span);
                 if (bytes < span->bytes) {
                         stream_advance(stream, &lanes->memory, &span->place, bytes);
                         span->bytes -= bytes;
@@ -412,6 +568,11 @@ void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t 
                 lane->blocked = true;
         }
         lane_advance(lanes, lane, sent);
+        if (unlikely(lane->has_news) && sent > 0 && !list_is_linked(&lane->news_link))
+                list_push_back(&lanes->news, &lane->news_link);
+        if (unlikely(lane->blocking != LANE_BLOCKS_NOBODY) &&
+            lane_pending_bytes(lane) <= lane_cut_bytes(lanes, lane) / 4)
+                lane_unblock(lane, LANE_BLOCKS_NOBODY);
         if (lane->blocked || lane->lent_bytes > 0) {
                 if (sent > 0 || !list_is_linked(&lane->waiting_link))
                         lane_wait(lanes, lane, now_ns);
@@ -483,8 +644,7 @@ uint64_t lane_pending_of(const struct lane *lane, const struct cohort *cohort)
 
 /* ---- the end ---- */
 
-/* The place `bytes` behind `place`, in which something lies. */
-static struct place place_behind(struct place place, uint64_t bytes)
+struct place place_behind(struct place place, uint64_t bytes)
 {
         bytes += place.offset;
         while (bytes >= place.chunk->used_bytes) {
@@ -495,8 +655,7 @@ static struct place place_behind(struct place place, uint64_t bytes)
         return place;
 }
 
-/* The place of the first byte that is not lent; false: everything is. */
-static bool lane_place_not_lent(const struct lane *lane, struct place *place)
+bool lane_place_not_lent(const struct lane *lane, struct place *place)
 {
         uint64_t skip = lane->lent_bytes;
         for (const struct lane_span *span = lane->first; span != NULL; span = span->next) {
@@ -524,7 +683,7 @@ static void lane_truncate_span(struct lanes *lanes, struct lane *lane, struct la
         uint64_t event = place_event(from);
         uint64_t count = span->end_event - event - moved_events;
         struct span first_lost = SPAN_NONE, last_lost = SPAN_NONE;
-        if (count > 0 && !span->is_rest) {
+        if (count > 0) {
                 first_lost = place_event_bytes(place_behind(from, moved_bytes), false);
                 last_lost = place_event_bytes(last, true);
         }
@@ -562,7 +721,7 @@ static void lane_truncate(struct lanes *lanes, struct lane *lane, uint64_t keep_
                         continue;
                 }
                 lane_span_released(lanes, lane, span, span->end_event);
-                stream_unpin(span_stream(lane, span), &lanes->memory, span->place.chunk);
+                stream_unpin(lane_span_stream(lane, span), &lanes->memory, span->place.chunk);
                 lane_drop_span(lanes, lane, link);
         }
 }
@@ -574,7 +733,7 @@ static bool lane_copy(struct lanes *lanes, struct lane *lane, struct place place
         if (room == NULL)
                 return false;
         memcpy(room, place.chunk->data + place.offset, bytes);
-        *copy = stream_commit(&lane->own, bytes, place_flags(place));
+        *copy = stream_commit(&lane->own, bytes, (place_flags(place) & STREAM_REPLY) | STREAM_REST);
         stream_pin(*copy, 1);
         return true;
 }
@@ -587,6 +746,7 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
                 return;
         size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place) ? place_rest_bytes(place) : 0;
         bool is_copied = lane->lent_bytes == 0 && rest_bytes > 0 && lane_copy(lanes, lane, place, rest_bytes, &copy);
+        lane_unblock(lane, LANE_HAS_BLOCKED);
         lane->is_cut = true;
         lane->loss = (uint8_t)loss;
         if (loss == LOSS_MEMORY_SHED)
@@ -596,7 +756,6 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
                 lane_truncate(lanes, lane, 0, rest_bytes, moved_events, loss);
                 uint64_t head_event = lane->own.head_event;
                 lane_push_span(lanes, lane, NULL, copy, rest_bytes, head_event - moved_events, head_event, true);
-                lane->last->is_rest = true;
         } else {
                 lane_truncate(lanes, lane, lane->lent_bytes + rest_bytes, 0, 0, loss);
         }
@@ -615,30 +774,36 @@ struct lane *lanes_take_cut(struct lanes *lanes)
         return lane;
 }
 
-struct lane *lanes_shed(struct lanes *lanes)
+/* The first of a list that holds more than is lent; it skips that, or is cut. NULL: nobody has any to give. */
+static struct lane *lanes_shed_from(struct lanes *lanes, struct list *list, bool may_cut)
 {
-        list_for_each(&lanes->waiting, link)
+        list_for_each(list, link)
         {
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
-                if (!lane->is_cut && lane_pending_bytes(lane) > lane->lent_bytes) {
+                if (lane->is_cut || (!may_cut && !lane_may_skip(lane)) || lane_pending_bytes(lane) <= lane->lent_bytes)
+                        continue;
+                if (may_cut)
                         lane_cut(lanes, lane, LOSS_MEMORY_SHED);
-                        return lane;
-                }
+                else if (lane_skip(lanes, lane, 0, LOSS_MEMORY_SHED) == 0)
+                        continue;
+                return lane;
         }
         return NULL;
 }
 
-void lanes_cut_laggards(struct lanes *lanes)
+struct lane *lanes_shed(struct lanes *lanes)
 {
-        list_for_each(&lanes->waiting, link)
-        {
-                struct lane *lane = list_entry(link, struct lane, waiting_link);
-                if (lane_pending_bytes(lane) > lanes->lag_bytes_max)
-                        lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
-        }
+        struct lane *lane = lanes_shed_from(lanes, &lanes->patient, false);
+        if (lane == NULL)
+                lane = lanes_shed_from(lanes, &lanes->waiting, false);
+        if (lane == NULL)
+                lane = lanes_shed_from(lanes, &lanes->waiting, true);
+        if (lane == NULL)
+                lane = lanes_shed_from(lanes, &lanes->patient, true);
+        return lane;
 }
 
-uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
+static uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
 {
         list_for_each(&lanes->waiting, link)
         {
@@ -652,13 +817,48 @@ uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
         return UINT64_MAX;
 }
 
+/* Who has held publishers for long enough holds them no more, until it has drained. */
+static uint64_t lanes_end_blocks(struct lanes *lanes, uint64_t now_ns)
+{
+        while (!list_is_empty(&lanes->blocking)) {
+                struct lane *lane = list_entry(lanes->blocking.next, struct lane, blocking_link);
+                if (lane->blocking_ns > now_ns)
+                        return lane->blocking_ns;
+                lane_unblock(lane, LANE_HAS_BLOCKED);
+        }
+        return UINT64_MAX;
+}
+
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+uint64_t lanes_tend(struct lanes *lanes, uint64_t now_ns)
+{
+        uint64_t next_ns = min_of(lanes_cut_stalled(lanes, now_ns), lanes_end_blocks(lanes, now_ns));
+        bool is_waiting = !list_is_empty(&lanes->waiting) || !list_is_empty(&lanes->patient);
+        if (is_waiting && lanes->looked_matched != lanes->account.matched) {
+                if (now_ns >= lanes->looked_ns + LOOK_NS)
+                        lanes_look(lanes);
+                else
+                        next_ns = min_of(next_ns, lanes->looked_ns + LOOK_NS);
+        }
+        lanes_catch_up(lanes);
+        return list_is_empty(&lanes->lagging) && list_is_empty(&lanes->cut) ? next_ns : now_ns;
+}
+
 void lane_fini(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         assert(lane->lent_bytes == 0);
+        lane_unblock(lane, LANE_BLOCKS_NOBODY);
         lane_truncate(lanes, lane, 0, 0, 0, lane->is_cut ? (enum loss)lane->loss : loss);
         account_add(&lanes->closed, &lane->account);
         list_remove(&lane->waiting_link);
         list_remove(&lane->ready_link);
+        list_remove(&lane->lagging_link);
+        list_remove(&lane->news_link);
+        assert(lane->blocking != LANE_BLOCKS);
         assert(lane->first == NULL);
         assert(lane->own.oldest == NULL);
 }

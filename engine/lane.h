@@ -17,6 +17,8 @@
 
 #include "engine/account.h"
 #include "engine/base/pool.h"
+#include "engine/conflation.h"
+#include "engine/lag.h"
 #include "engine/stream.h"
 #include "io/io.h"
 
@@ -32,13 +34,12 @@ struct lane_span {
         uint64_t bytes;        /* from place to the span's end */
         uint64_t begin_event;  /* number of its first event that is not in account.released yet */
         uint64_t end_event;    /* number of the event behind the span's last whole one */
-        bool is_rest;          /* the copied rest of one operation */
 };
 
 struct lane {
         struct list link;         /* in its cohort's idle or behind list */
         struct list ready_link;   /* in lanes->ready: has something to send and may; or in lanes->cut */
-        struct list waiting_link; /* in lanes->waiting: the network has some of it, or takes nothing */
+        struct list waiting_link; /* in lanes->waiting or ->patient: the network has some of it, or takes nothing */
         struct lane_span *first;
         io_id id;
         /* What a send of the cohort's touches stands together. */
@@ -60,7 +61,24 @@ struct lane {
         struct stream own;
         struct lane_span spare; /* for a cut, which must not fail when the pool of spans is empty */
         bool spare_used;
+        /* What becomes of it when it lags. */
+        uint8_t policies;          /* bit enum lag_policy of each that an operation of it may have */
+        uint8_t format;            /* enum wire_format of its private events */
+        uint8_t blocking;          /* enum lane_blocking */
+        bool has_news;             /* something was skipped, and its peer was not told */
+        uint64_t skipped_bytes;    /* all that was passed over so far */
+        uint64_t skip_bytes;       /* beyond so many, what may be dropped is */
+        uint64_t cut_bytes;        /* beyond so many it is cut; UINT64_MAX: nothing of it asks for that */
+        uint64_t look_bytes;       /* raised while looking again would be in vain; 0: not */
+        uint64_t blocking_ns;      /* until when publishers wait for it */
+        struct list lagging_link;  /* in lanes->lagging: to be looked at */
+        struct list news_link;     /* in lanes->news */
+        struct list blocking_link; /* in lanes->blocking */
 };
+
+/* A subscription with the policy block holds its publishers from half of the limit on, until the lane has drained to a
+ * quarter; but not for longer than block_ns, and then not again before it has drained. */
+enum lane_blocking { LANE_BLOCKS_NOBODY, LANE_BLOCKS, LANE_HAS_BLOCKED };
 
 struct lanes {
         struct io *io;
@@ -70,8 +88,17 @@ struct lanes {
         struct list ready;      /* lanes */
         struct list cut;        /* lanes cut off and not yet taken up by their peers */
         struct list waiting;    /* lanes, the longest waiting first */
+        struct list patient;    /* the same, of those that may wait for ever: all they hold may be dropped */
+        struct list lagging;    /* lanes beyond their limit, of which something may be dropped; oldest first */
+        struct list news;       /* lanes of which something was skipped, and that take something again */
+        struct list blocking;   /* lanes that hold publishers, by when they end */
         uint64_t lag_bytes_max; /* how far behind a lane may fall */
         uint64_t stall_ns_max;  /* how long the network may take nothing at all from a lane */
+        uint64_t look_bytes;    /* nobody is looked at before it is so far behind: the tightest limit of all */
+        uint64_t block_ns;      /* how long publishers may have to wait for one lane */
+        uint64_t looked_ns, looked_matched; /* when lanes were last looked at, and account.matched then */
+        struct conflation conflation;       /* there only if a rule asks for it */
+        bool was_blocking; /* an operation has met a lane that blocks since its owner set this to false */
         /* Of all lanes since start. Matched and dropped are exact; a lane that lags has its released events counted
          * here chunk by chunk, so `released` may be as many short as lie in the chunks where such lanes stand. */
         struct account account;
@@ -88,9 +115,12 @@ struct lanes {
         void *context;
 };
 
-/* 0 or -ENOMEM. `io` may be set later, but before the first flush. */
+/* 0 or -ENOMEM. `io` may be set later, but before the first flush. Everyone who lags is cut, until rules are set. */
 int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint64_t lag_bytes_max,
                uint64_t stall_ns_max);
+/* What rules there are: the tightest limit of any, bit enum lag_policy of each policy in use, how long `block` may hold
+ * publishers, and a secret. Before the first lane. 0 or -ENOMEM: no room to conflate in. */
+int lanes_set_lag(struct lanes *lanes, uint64_t limit_bytes_min, uint32_t policies, uint64_t block_ns, uint64_t secret);
 /* Every lane must have been closed. Accepts a zeroed one. */
 void lanes_fini(struct lanes *lanes);
 /* Hands out everything that may go: dirty cohorts first, each to all its idle members, then the ready lanes. Ends a
@@ -113,6 +143,9 @@ uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes, uint
 void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t flags);
 /* Both in one, for a reply. */
 void lane_append(struct lanes *lanes, struct lane *lane, struct span operation);
+/* From now on it may have operations with this policy: its limit is the smallest it was ever given for policies that
+ * drop, and another such for those that cut. Before the first of these operations. */
+void lane_set_lag(struct lanes *lanes, struct lane *lane, struct lag lag);
 /* An event that the lane was owed and does not get: matched and dropped at once. */
 void lane_refuse(struct lanes *lanes, struct lane *lane, enum loss loss);
 
@@ -129,14 +162,18 @@ void lane_writable(struct lanes *lanes, struct lane *lane);
  * that it holds no one else's memory; leaves the cohort and takes nothing more. The lane waits in lanes->cut for its
  * peer. Only the first cut of a lane counts. */
 void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss);
-/* Cuts the lane that has waited longest for the network, and so pins the oldest bytes, and returns it. NULL: nobody is
- * left whose cut would free any. */
+/* Drops from a waiting lane what may be dropped; where there is nothing, cuts the lane that has waited longest for the
+ * network, and so pins the oldest bytes. Returns it; NULL: nobody is left from whom anything can be had. */
 struct lane *lanes_shed(struct lanes *lanes);
-/* Cuts the lanes that fell further behind than lag_bytes_max. A step per waiting lane. */
-void lanes_cut_laggards(struct lanes *lanes);
-/* Cuts the lanes from which the network has taken nothing for stall_ns_max. Returns when to come again, UINT64_MAX: no
- * lane is blocked. */
-uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns);
+/* Looks at every waiting lane: who is beyond its limit is cut or put into lanes->lagging. A step each. */
+void lanes_look(struct lanes *lanes);
+/* Once or twice a turn: cuts the lanes from which the network has taken nothing for stall_ns_max, looks for those
+ * beyond their limits where any time has passed, lets lagging ones skip (so much a call), ends waits that took too
+ * long. Returns when to come again, UINT64_MAX: when something happens. */
+uint64_t lanes_tend(struct lanes *lanes, uint64_t now_ns);
+/* A lane of which something was skipped, and that takes something again; NULL: none is left. Its account says what; it
+ * is told once for all that was skipped so far. */
+struct lane *lanes_take_news(struct lanes *lanes);
 /* Takes a cut lane off lanes->cut for its peer; NULL: none waits. What is left of a half-sent operation goes out with
  * the next flush. */
 struct lane *lanes_take_cut(struct lanes *lanes);
@@ -159,5 +196,22 @@ static inline bool lane_is_drained(const struct lane *lane)
 size_t lane_gather(const struct lane *lane, size_t skip_bytes, size_t bytes_max, struct span pieces[IO_PIECES_MAX]);
 void lane_mark_ready(struct lanes *lanes, struct lane *lane);
 void lane_wait_for_release(struct lanes *lanes, struct lane *lane);
+
+/* For skip.c. */
+struct stream *lane_span_stream(struct lane *lane, const struct lane_span *span);
+/* Its events before number `event` have been taken. */
+void lane_span_released(struct lanes *lanes, struct lane *lane, struct lane_span *span, uint64_t event);
+/* Takes the span out at `link`, where it stands; its pin is gone already. lane->last is the caller's to mend. */
+void lane_drop_span(struct lanes *lanes, struct lane *lane, struct lane_span **link);
+/* Turns what the cohort has for the lane so far into a closed span. The lane is then idle at the cohort's head. false:
+ * no span is left in the pool, and `by_force`, which has the lane's spare one, is not given. */
+bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by_force);
+void lane_count_dropped(struct lanes *lanes, struct lane *lane, enum loss loss, uint64_t count);
+void lane_tell_loss(const struct lanes *lanes, const struct lane *lane, enum loss loss, uint64_t count,
+                    struct span first, struct span last);
+/* The place `bytes` behind `place`, in which something lies. */
+struct place place_behind(struct place place, uint64_t bytes);
+/* The place of the first byte that is not lent; false: everything is. */
+bool lane_place_not_lent(const struct lane *lane, struct place *place);
 
 #endif

@@ -95,6 +95,10 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
 
         int error = lanes_init(&reactor->lanes, settings->memory_bytes, reactor_spans_max(settings),
                                settings->lag_bytes_max, settings->stall_ns_max);
+        const struct lag_rules *lag = settings->lag;
+        if (error == 0 && lag != NULL)
+                error = lanes_set_lag(&reactor->lanes, lag_limit_bytes_min(lag), lag_policies_in_use(lag),
+                                      settings->block_ns, seeds[1]);
         if (error == 0)
                 error = routes_init(&reactor->routes, cores, settings->number, seeds[1]);
         if (error == 0)
@@ -548,12 +552,12 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         struct io *io = reactor->io;
         uint64_t input_bytes = 0;
         reactor->push_bytes = reactor_push_bytes(reactor);
-        uint64_t stall_ns = lanes_cut_stalled(&reactor->lanes, io_now_ns(io));
+        uint64_t tend_ns = lanes_tend(&reactor->lanes, io_now_ns(io));
         uint64_t timer_ns = timerwheel_next_ns(&reactor->wheel);
         if (timer_ns < deadline_ns)
                 deadline_ns = timer_ns;
-        if (stall_ns < deadline_ns)
-                deadline_ns = stall_ns;
+        if (tend_ns < deadline_ns)
+                deadline_ns = tend_ns;
         if (unlikely(reactor->drain == REACTOR_TAKES_LEAVE && reactor->drain_next < reactor->by_index_count) &&
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
@@ -582,7 +586,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 reactor_drain_on(reactor);
         /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
          * the sleep. */
-        lanes_cut_stalled(&reactor->lanes, io_now_ns(io));
+        lanes_tend(&reactor->lanes, io_now_ns(io));
         enum watermark watermark = reactor->watermark;
         reactor_count(reactor, COUNT_WATERMARK_CUTS,
                       watermark_keep(&watermark, &reactor->lanes, reactor->settings.stall_ns_max));

@@ -491,7 +491,8 @@ static uint32_t route_deliver(struct reactor *reactor, const struct session *fro
                                 continue;
                         delivered += cohort->members_count;
                         entry->appended++;
-                        cohort_append(&reactor->lanes, cohort, event, span_of(entry->sid, entry->sid_bytes));
+                        cohort_append(&reactor->lanes, cohort, event, span_of(entry->sid, entry->sid_bytes),
+                                      (enum lag_policy)entry->policy);
                         reactor_count(reactor, COUNT_COHORT_APPENDS, 1);
                 }
                 list_for_each(&route->privates, link)

@@ -208,8 +208,8 @@ static bool session_encode(struct reactor *reactor, struct session *session, str
 
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event)
 {
-        if (subscription->is_expired ||
-            !session_encode(reactor, subscription->session, subscription_sid(subscription), event, STREAM_EVENT))
+        if (subscription->is_expired || !session_encode(reactor, subscription->session, subscription_sid(subscription),
+                                                        event, STREAM_EVENT | stream_lag_flags(subscription->policy)))
                 return false;
         subscription->delivered++;
         if (subscription->max != 0 && subscription->delivered >= subscription->max) {
@@ -300,6 +300,7 @@ static void session_resolve_lag(struct reactor *reactor, struct session *session
                 return;
         struct lag lag = lag_resolve(settings->lag, settings->lag_policies[session->peer.listener], subject);
         subscription->policy = (uint8_t)lag.policy;
+        lane_set_lag(&reactor->lanes, &session->peer.lane, lag);
 }
 
 static void session_subscribe(struct reactor *reactor, struct session *session, const struct nats_operation *operation)

@@ -65,6 +65,7 @@ struct place stream_commit(struct stream *stream, size_t bytes, uint32_t flags)
         tail->used_bytes += (uint32_t)bytes;
         tail->operations_count++;
         tail->events_count += is_event;
+        tail->kinds |= STREAM_KIND(flags);
         chunk_ends(tail)[-(int64_t)tail->operations_count] = tail->used_bytes | flags;
         stream->head_byte += bytes;
         stream->head_event += is_event;
@@ -157,6 +158,8 @@ struct span place_event_bytes(struct place place, bool is_backward)
              index += is_backward ? UINT32_MAX : 1) {
                 uint32_t end = ends[-(int64_t)index - 1];
                 uint32_t begin = index == 0 ? 0 : ends[-(int64_t)index] & STREAM_END_MASK;
+                if ((end & STREAM_REST) != 0)
+                        break; /* an event in part, beyond which may lie what nobody asked for */
                 if ((end & STREAM_REPLY) == 0)
                         return span_of(chunk->data + begin, (end & STREAM_END_MASK) - begin);
         }
@@ -168,5 +171,16 @@ size_t place_rest_bytes(struct place place)
         const uint32_t *ends = chunk_ends(place.chunk);
         uint32_t index = chunk_operation_at(place.chunk, place.offset);
         uint32_t begin = index == 0 ? 0 : ends[-(int64_t)index] & STREAM_END_MASK;
-        return place.offset == begin ? 0 : (ends[-(int64_t)index - 1] & STREAM_END_MASK) - place.offset;
+        uint32_t end = ends[-(int64_t)index - 1];
+        return place.offset == begin && (end & STREAM_REST) == 0 ? 0 : (end & STREAM_END_MASK) - place.offset;
+}
+
+struct stream_walk stream_walk_from(struct place place)
+{
+        assert_slow(place_rest_bytes(place) == 0);
+        return (struct stream_walk){
+                .chunk = place.chunk,
+                .index = chunk_operation_at(place.chunk, place.offset),
+                .offset = place.offset,
+        };
 }

@@ -36,6 +36,7 @@ struct chunk {
         uint32_t events_count; /* of these operations */
         uint32_t block_bytes;  /* of the whole block, header and ends included */
         uint32_t pins;         /* readers whose lowest needed byte lies here */
+        uint32_t kinds;        /* STREAM_KIND() of each operation in it, joined */
         uint8_t data[];
 };
 
@@ -61,8 +62,20 @@ struct place {
 #define STREAM_END_MASK ((UINT32_C(1) << STREAM_END_BITS) - 1)
 #define STREAM_EVENT UINT32_C(0)
 #define STREAM_REPLY (UINT32_C(1) << 31) /* ours, not somebody's event: no account counts it */
+#define STREAM_REST (UINT32_C(1) << 28)  /* the rest of an operation: its reader has had the beginning elsewhere */
 #define STREAM_LAG_SHIFT 29              /* two bits: what becomes of it when its reader lags */
 static_assert(BUDDY_BLOCK_BYTES_MAX <= STREAM_END_MASK, "every end in a block fits beside the flags");
+
+/* A bit for each combination of flags. */
+#define STREAM_KIND(flags) (UINT32_C(1) << ((flags) >> STREAM_LAG_SHIFT))
+static inline uint32_t stream_lag_flags(unsigned policy)
+{
+        return (uint32_t)policy << STREAM_LAG_SHIFT;
+}
+static inline unsigned stream_lag_of(uint32_t flags)
+{
+        return flags >> STREAM_LAG_SHIFT & 3;
+}
 
 /* Room for one operation of at most `bytes` (1 .. STREAM_OPERATION_BYTES_MAX), or NULL when `memory` has no block for
  * it. Nothing has been appended until stream_commit() says how many bytes were written. */
@@ -102,9 +115,32 @@ uint64_t place_event(struct place place);
 /* The flags of the operation in which the place lies. */
 uint32_t place_flags(struct place place);
 /* The bytes of the first whole event from the place's operation on, within its chunk; of the last one up to it, when
- * `is_backward`. Empty: there is none. Steps over replies. */
+ * `is_backward`. Empty: there is none. Steps over replies, up to a rest. */
 struct span place_event_bytes(struct place place, bool is_backward);
-/* How many bytes of that operation are still to come: 0 when the place is an operation's first byte. */
+/* How many bytes of that operation are still to come: 0 when the place is an operation's first byte, and not that of a
+ * rest. */
 size_t place_rest_bytes(struct place place);
+
+/* A walk from operation to operation. */
+struct stream_walk {
+        const struct chunk *chunk;
+        uint32_t index, offset; /* of the next operation; at the end of the chunk: the next chunk's first */
+};
+
+/* `place` is an operation's first byte. */
+struct stream_walk stream_walk_from(struct place place);
+/* The next operation, which there is, and its flags. */
+static inline struct span stream_walk_next(struct stream_walk *walk, uint32_t *flags)
+{
+        if (unlikely(walk->offset == walk->chunk->used_bytes))
+                *walk = (struct stream_walk){.chunk = walk->chunk->next};
+        const struct chunk *chunk = walk->chunk;
+        const uint32_t *ends = (const uint32_t *)((uintptr_t)chunk + chunk->block_bytes);
+        uint32_t end = ends[-(int64_t)++walk->index];
+        struct span operation = span_of(chunk->data + walk->offset, (end & STREAM_END_MASK) - walk->offset);
+        walk->offset = end & STREAM_END_MASK;
+        *flags = end & ~STREAM_END_MASK;
+        return operation;
+}
 
 #endif

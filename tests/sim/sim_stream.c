@@ -103,91 +103,6 @@ static bool record_holds(const struct record *record, size_t offset, const uint8
         return true;
 }
 
-/* The codec that the cohorts use: the record travels as the event's subject. */
-static size_t codec_bound(const struct event *event, struct span sid)
-{
-        (void)sid;
-        const struct record *record = (const void *)event->subject.bytes;
-        return RECORD_BYTES(record->body_bytes) + record->sequence % 40; /* a bound need not be tight */
-}
-
-static size_t codec_write(uint8_t *out, const struct event *event, struct span sid)
-{
-        (void)sid;
-        return record_write(out, (const void *)event->subject.bytes);
-}
-
-const struct wire_codec wire_codecs[WIRE_FORMATS] = {
-        [WIRE_NATS] = {.name = "record", .bound = codec_bound, .write = codec_write},
-        [WIRE_NATS_PLAIN] = {.name = "record", .bound = codec_bound, .write = codec_write},
-};
-
-/* ---- the world ---- */
-
-enum state { FREE, OPENING, OPEN, FINISHING, SHUT, CLOSING, GONE };
-
-struct expected {
-        struct record record;
-        uint64_t end_byte; /* of the lane's way out */
-        bool is_event;
-};
-
-/* One subscriber: the engine's lane, the peer, and all that it has to get. */
-struct subscriber {
-        enum state state;
-        bool half, peer_shut;
-        bool complete; /* was drained before it was shut */
-        struct lane lane;
-        struct sim_peer *peer;
-        uint64_t finish_ns;
-        struct expected *expected;
-        size_t expected_count, expected_capacity;
-        uint64_t read_bytes, released_bytes;
-        size_t read_index;
-        uint64_t events_count;  /* of the expected */
-        uint64_t refused_count; /* events that were matched and never appended */
-        size_t released_index;  /* of the expected: the first that is not wholly released */
-        uint64_t released_events;
-};
-
-/* A cohort as its owner keeps it: freed after a flush, when it has ended. */
-struct group {
-        struct list link; /* in world.ended, once it has */
-        struct cohort cohort;
-        uint32_t number;
-        bool joined; /* by anybody, ever */
-};
-
-struct world {
-        uint64_t seed;
-        enum sim_mode mode;
-        struct io *io;
-        struct random random;
-        struct lanes lanes;
-        struct subscriber subscribers[SUBSCRIBERS_MAX];
-        struct subscriber *by_index[SUBSCRIBERS_MAX];
-        struct group *groups[COHORTS_MAX];
-        struct list ended;
-        uint64_t sequence;
-        uint32_t groups_count; /* ever made */
-        uint32_t subscribers_max, cohorts_max;
-        bool large_events, moves, privates, churn;
-        uint64_t matched, released, lost; /* events */
-};
-
-struct totals {
-        uint64_t operations, dropped, refused, cut_slow, cut_memory, broken, whole, turns;
-};
-
-static uint64_t current_seed;
-static enum sim_mode current_mode;
-static struct totals totals;
-
-static const char *mode_name(enum sim_mode mode)
-{
-        return mode == SIM_KERNEL ? "kernel" : "tcp";
-}
-
 static __attribute__((noreturn, format(printf, 1, 2))) void wrong(const char *format, ...)
 {
         va_list arguments;
@@ -204,6 +119,109 @@ static __attribute__((noreturn, format(printf, 1, 2))) void wrong(const char *fo
                 if (!(fact))                                                                                           \
                         wrong(#fact ": " __VA_ARGS__);                                                                 \
         } while (0)
+
+/* The codec that the cohorts use: the record travels as the event's subject. */
+static size_t codec_bound(const struct event *event, struct span sid)
+{
+        (void)sid;
+        const struct record *record = (const void *)event->subject.bytes;
+        return RECORD_BYTES(record->body_bytes) + record->sequence % 40; /* a bound need not be tight */
+}
+
+static size_t codec_write(uint8_t *out, const struct event *event, struct span sid)
+{
+        (void)sid;
+        return record_write(out, (const void *)event->subject.bytes);
+}
+
+/* What a record is about stands in the place of its publisher. */
+static struct span codec_key(struct span operation)
+{
+        must(operation.size >= RECORD_BYTES(0), "an operation that is no record is asked for its key");
+        return span_of(operation.bytes + 4, 4);
+}
+
+const struct wire_codec wire_codecs[WIRE_FORMATS] = {
+        [WIRE_NATS] = {.name = "record", .bound = codec_bound, .write = codec_write, .key = codec_key},
+        [WIRE_NATS_PLAIN] = {.name = "record", .bound = codec_bound, .write = codec_write, .key = codec_key},
+};
+
+/* ---- the world ---- */
+
+enum state { FREE, OPENING, OPEN, FINISHING, SHUT, CLOSING, GONE };
+
+struct expected {
+        struct record record;
+        uint64_t end_byte; /* of the lane's way out */
+        uint32_t flags;
+        bool is_event;
+        bool is_passed_over; /* others came in its place */
+};
+
+/* One subscriber: the engine's lane, the peer, and all that it has to get. */
+struct subscriber {
+        enum state state;
+        bool half, peer_shut;
+        bool complete; /* was drained before it was shut */
+        struct lane lane;
+        struct sim_peer *peer;
+        uint64_t finish_ns;
+        struct expected *expected;
+        size_t expected_count, expected_capacity;
+        uint64_t read_bytes, released_bytes;
+        size_t read_index;
+        uint8_t head[RECORD_HEAD_BYTES]; /* of the record that is being read */
+        size_t head_bytes, record_bytes; /* of these, and of the whole record so far */
+        uint32_t policies;               /* of its private events */
+        uint64_t read_events, passed_events, skipped_count;
+        uint64_t events_count;  /* of the expected */
+        uint64_t refused_count; /* events that were matched and never appended */
+        size_t released_index;  /* of the expected: the first that is not wholly released */
+        uint64_t released_events;
+};
+
+/* A cohort as its owner keeps it: freed after a flush, when it has ended. */
+struct group {
+        struct list link; /* in world.ended, once it has */
+        struct cohort cohort;
+        uint32_t number;
+        bool joined;       /* by anybody, ever */
+        uint32_t policies; /* bit enum lag_policy of each that its events may have */
+};
+
+struct world {
+        uint64_t seed;
+        enum sim_mode mode;
+        struct io *io;
+        struct random random;
+        struct lanes lanes;
+        struct subscriber subscribers[SUBSCRIBERS_MAX];
+        struct subscriber *by_index[SUBSCRIBERS_MAX];
+        struct group *groups[COHORTS_MAX];
+        struct list ended;
+        uint64_t sequence;
+        uint32_t groups_count; /* ever made */
+        uint32_t subscribers_max, cohorts_max;
+        bool large_events, moves, privates, churn;
+        uint64_t lag_bytes_min;
+        bool lags;                        /* there are other policies than to cut */
+        uint32_t keys;                    /* what events may be about */
+        uint64_t matched, released, lost; /* events */
+};
+
+struct totals {
+        uint64_t skipped, conflated;
+        uint64_t operations, dropped, refused, cut_slow, cut_memory, broken, whole, turns;
+};
+
+static uint64_t current_seed;
+static enum sim_mode current_mode;
+static struct totals totals;
+
+static const char *mode_name(enum sim_mode mode)
+{
+        return mode == SIM_KERNEL ? "kernel" : "tcp";
+}
 
 static uint64_t below(struct world *world, uint64_t bound)
 {
@@ -222,7 +240,7 @@ static struct record draw_record(struct world *world, uint32_t publisher)
         size_t body_bytes = below(world, bytes_max);
         return (struct record){
                 .sequence = world->sequence++,
-                .publisher = publisher,
+                .publisher = publisher << 8 | (uint32_t)below(world, world->keys),
                 .body_start = (uint32_t)below(world, BODY_BYTES_MAX),
                 .body_bytes = (uint32_t)body_bytes,
         };
@@ -233,7 +251,7 @@ static uint64_t expected_bytes(const struct subscriber *subscriber)
         return subscriber->expected_count == 0 ? 0 : subscriber->expected[subscriber->expected_count - 1].end_byte;
 }
 
-static void expect(struct world *world, struct subscriber *subscriber, const struct record *record, bool is_event)
+static void expect(struct world *world, struct subscriber *subscriber, const struct record *record, uint32_t flags)
 {
         if (subscriber->expected_count == subscriber->expected_capacity) {
                 subscriber->expected_capacity = subscriber->expected_capacity * 2 + 64;
@@ -243,9 +261,11 @@ static void expect(struct world *world, struct subscriber *subscriber, const str
                         abort();
         }
         uint64_t end_byte = expected_bytes(subscriber) + RECORD_BYTES(record->body_bytes);
+        bool is_event = (flags & STREAM_REPLY) == 0;
         subscriber->expected[subscriber->expected_count++] = (struct expected){
                 .record = *record,
                 .end_byte = end_byte,
+                .flags = flags,
                 .is_event = is_event,
         };
         subscriber->events_count += is_event;
@@ -273,6 +293,75 @@ static uint64_t released_events(struct subscriber *subscriber)
         return subscriber->released_events;
 }
 
+/* ---- who lags ---- */
+
+static uint32_t draw_policy(struct world *world, uint32_t policies)
+{
+        uint32_t policy;
+        do
+                policy = (uint32_t)below(world, LAG_POLICIES);
+        while ((policies >> policy & 1) == 0);
+        return policy;
+}
+
+static uint32_t draw_policies(struct world *world)
+{
+        static const uint32_t sets[] = {1u << LAG_DISCONNECT,
+                                        1u << LAG_DROP_OLDEST,
+                                        1u << LAG_CONFLATE,
+                                        1u << LAG_DROP_OLDEST | 1u << LAG_CONFLATE,
+                                        15,
+                                        1u << LAG_BLOCK};
+        return world->lags ? sets[below(world, array_count(sets))] : 1u << LAG_DISCONNECT;
+}
+
+static bool lane_has_skipped(const struct subscriber *subscriber)
+{
+        return subscriber->lane.skipped_bytes > 0;
+}
+
+static bool may_be_dropped(const struct expected *expected)
+{
+        unsigned policy = stream_lag_of(expected->flags);
+        return policy == LAG_DROP_OLDEST || (policy == LAG_CONFLATE && expected->is_event);
+}
+
+static void pass_over(struct subscriber *subscriber, struct expected *expected)
+{
+        must(may_be_dropped(expected), "lane %llx: record %zu of %zu (sequence %llu, flags %x) is missing",
+             (unsigned long long)subscriber->lane.id, (size_t)(expected - subscriber->expected),
+             subscriber->expected_count, (unsigned long long)expected->record.sequence, expected->flags);
+        expected->is_passed_over = true;
+        subscriber->passed_events += expected->is_event;
+}
+
+/* All has come that will: what is missing was counted, and conflation has left the latest of everything. */
+static void check_gaps(struct subscriber *subscriber)
+{
+        const uint64_t *dropped = subscriber->lane.account.dropped;
+        while (subscriber->read_index < subscriber->expected_count)
+                pass_over(subscriber, &subscriber->expected[subscriber->read_index++]);
+        must(subscriber->passed_events == dropped[LOSS_LAG_SKIP] + dropped[LOSS_CONFLATED] + dropped[LOSS_MEMORY_SHED],
+             "lane %llx: %llu events are missing, %llu were skipped, %llu conflated, %llu shed",
+             (unsigned long long)subscriber->lane.id, (unsigned long long)subscriber->passed_events,
+             (unsigned long long)dropped[LOSS_LAG_SKIP], (unsigned long long)dropped[LOSS_CONFLATED],
+             (unsigned long long)dropped[LOSS_MEMORY_SHED]);
+        if (dropped[LOSS_LAG_SKIP] + dropped[LOSS_MEMORY_SHED] > 0)
+                return;
+        for (size_t i = 0; i < subscriber->expected_count; i++) {
+                const struct expected *missing = &subscriber->expected[i];
+                bool is_superseded = false;
+                if (!missing->is_passed_over || !missing->is_event)
+                        continue;
+                for (size_t j = i + 1; j < subscriber->expected_count && !is_superseded; j++)
+                        is_superseded = subscriber->expected[j].record.publisher == missing->record.publisher &&
+                                        subscriber->expected[j].flags == missing->flags &&
+                                        !subscriber->expected[j].is_passed_over;
+                must(is_superseded, "lane %llx: the latest of a key was conflated",
+                     (unsigned long long)subscriber->lane.id);
+        }
+}
+
 /* ---- cohorts ---- */
 
 static void cohort_ended(void *context, struct cohort *cohort)
@@ -291,17 +380,27 @@ static size_t check_lost_event(const struct world *world, struct subscriber *sub
         must(operation.size >= RECORD_BYTES(0), "a lost event of %zu bytes", operation.size);
         memcpy(&sequence, operation.bytes + 8, 8);
         released_events(subscriber);
-        for (size_t i = subscriber->released_index; i < subscriber->expected_count; i++) {
+        for (size_t i = lane_has_skipped(subscriber) ? 0 : subscriber->released_index; i < subscriber->expected_count;
+             i++) {
                 const struct expected *expected = &subscriber->expected[i];
                 if (expected->record.sequence != sequence)
                         continue;
                 must(expected->is_event, "a reply is told as lost");
-                must(operation.size == RECORD_BYTES(expected->record.body_bytes), "a lost event in part");
+                must(operation.size == RECORD_BYTES(expected->record.body_bytes) ||
+                             (lane_has_skipped(subscriber) &&
+                              operation.size < RECORD_BYTES(expected->record.body_bytes)),
+                     "a lost event in part");
                 must(record_holds(&expected->record, 0, operation.bytes, operation.size), "a lost event's bytes");
                 return i;
         }
         /* What is just being appended is expected only afterwards. */
-        must(sequence == world->sequence - 1, "event %llu is told as lost", (unsigned long long)sequence);
+        must(sequence == world->sequence - 1,
+             "event %llu is told as lost (of %zu bytes, lane %llx skipped %d expected %zu last %llu)",
+             (unsigned long long)sequence, operation.size, (unsigned long long)subscriber->lane.id,
+             lane_has_skipped(subscriber), subscriber->expected_count,
+             (unsigned long long)(subscriber->expected_count
+                                          ? subscriber->expected[subscriber->expected_count - 1].record.sequence
+                                          : 0));
         return SIZE_MAX;
 }
 
@@ -317,6 +416,12 @@ static void lost(void *context, const struct lane *lane, enum loss loss, uint64_
         must(first_index <= last_index, "lost backwards");
         must(count > 1 || first.size == 0 || last.size == 0 || first_index == last_index, "one event with two ends");
         world->lost += count;
+        if (!lane->is_cut && (loss == LOSS_LAG_SKIP || loss == LOSS_CONFLATED || loss == LOSS_MEMORY_SHED)) {
+                must(!lane->ended, "lane %llx skips and has ended", (unsigned long long)lane->id);
+                subscriber->skipped_count += count;
+                totals.skipped += loss != LOSS_CONFLATED ? count : 0;
+                totals.conflated += loss == LOSS_CONFLATED ? count : 0;
+        }
 }
 
 static struct group *group_of(struct world *world, size_t index)
@@ -328,6 +433,7 @@ static struct group *group_of(struct world *world, size_t index)
                 list_init(&group->link);
                 cohort_init(&group->cohort, WIRE_NATS);
                 group->joined = false;
+                group->policies = draw_policies(world);
                 group->number = ++world->groups_count;
                 world->groups[index] = group;
         }
@@ -355,6 +461,7 @@ static void append_to_group(struct world *world, struct group *group)
         struct record record = draw_record(world, group->number);
         struct event event = {.subject = span_of(&record, sizeof(record))};
         struct cohort *cohort = &group->cohort;
+        uint32_t policy = draw_policy(world, group->policies);
         struct subscriber *members[SUBSCRIBERS_MAX];
         size_t members_count = 0;
         for (size_t i = 0; i < SUBSCRIBERS_MAX; i++) {
@@ -370,12 +477,12 @@ static void append_to_group(struct world *world, struct group *group)
         if (is_refused)
                 cohort_refuse(&world->lanes, cohort, LOSS_NO_PERMISSION);
         else
-                cohort_append(&world->lanes, cohort, &event, SPAN_NONE);
+                cohort_append(&world->lanes, cohort, &event, SPAN_NONE, (enum lag_policy)policy);
         /* Who was cut to make room had no part in this one, which the ledger counts; who was cut because of it had. */
         for (size_t i = 0; i < members_count; i++) {
                 const struct lane *lane = &members[i]->lane;
                 if (!is_refused && (!lane->is_cut || lane->loss != LOSS_MEMORY_SHED))
-                        expect(world, members[i], &record, true);
+                        expect(world, members[i], &record, STREAM_EVENT | stream_lag_flags(policy));
                 else
                         expect_refusal(world, members[i]);
         }
@@ -429,16 +536,17 @@ static void check_account(struct world *world, struct subscriber *subscriber)
         must(account.matched == subscriber->events_count + subscriber->refused_count, "lane %llx: %llu matched of %llu",
              (unsigned long long)lane->id, (unsigned long long)account.matched,
              (unsigned long long)(subscriber->events_count + subscriber->refused_count));
-        must(account.released == released_events(subscriber), "lane %llx: %llu released of %llu",
-             (unsigned long long)lane->id, (unsigned long long)account.released,
+        must(lane_has_skipped(subscriber) || account.released == released_events(subscriber),
+             "lane %llx: %llu released of %llu", (unsigned long long)lane->id, (unsigned long long)account.released,
              (unsigned long long)released_events(subscriber));
         must(account.matched == account.released + dropped + pending, "lane %llx: %llu, %llu, %llu",
              (unsigned long long)lane->id, (unsigned long long)account.released, (unsigned long long)dropped,
              (unsigned long long)pending);
         /* Refused, cut for one reason, or closed. */
+        dropped -= subscriber->skipped_count;
         if (lane->cohort != NULL || lane_pending_bytes(lane) > 0)
                 must(lane->is_cut || dropped == subscriber->refused_count, "dropped from a lane that goes on");
-        if (lane->is_cut)
+        if (lane->is_cut && subscriber->skipped_count == 0)
                 must(dropped - account.dropped[lane->loss] <= subscriber->refused_count, "dropped for another reason");
 }
 
@@ -448,7 +556,19 @@ static void subscriber_gone(struct world *world, struct subscriber *subscriber)
         world->by_index[io_id_index(subscriber->lane.id)] = NULL;
         check_account(world, subscriber);
         subscriber->state = GONE;
-        world->released += released_events(subscriber);
+        world->released += subscriber->lane.account.released;
+}
+
+/* The head of a record is there: it tells which one this is, and so which ones were passed over. */
+static void subscriber_find(struct subscriber *subscriber)
+{
+        uint64_t sequence;
+        memcpy(&sequence, subscriber->head + 8, sizeof(sequence));
+        while (subscriber->read_index < subscriber->expected_count &&
+               subscriber->expected[subscriber->read_index].record.sequence != sequence)
+                pass_over(subscriber, &subscriber->expected[subscriber->read_index++]);
+        must(subscriber->read_index < subscriber->expected_count, "lane %llx got more than was appended for it",
+             (unsigned long long)subscriber->lane.id);
 }
 
 /* Compares what has come with what was appended. */
@@ -458,27 +578,53 @@ static void subscriber_read(struct subscriber *subscriber)
         size_t size;
         while ((size = sim_peer_read(subscriber->peer, bytes, sizeof(bytes))) > 0) {
                 const uint8_t *from = bytes;
+                subscriber->read_bytes += size;
                 while (size > 0) {
-                        must(subscriber->read_index < subscriber->expected_count,
-                             "lane %llx got %zu bytes more than was appended for it",
-                             (unsigned long long)subscriber->lane.id, size);
+                        const uint8_t *compared = from;
+                        size_t part, offset = subscriber->record_bytes;
+                        if (subscriber->head_bytes < RECORD_HEAD_BYTES) {
+                                part = RECORD_HEAD_BYTES - subscriber->head_bytes;
+                                part = part < size ? part : size;
+                                memcpy(subscriber->head + subscriber->head_bytes, from, part);
+                                subscriber->head_bytes += part;
+                                from += part;
+                                size -= part;
+                                if (subscriber->head_bytes < RECORD_HEAD_BYTES)
+                                        continue;
+                                subscriber_find(subscriber);
+                                compared = subscriber->head;
+                                part = RECORD_HEAD_BYTES;
+                        } else {
+                                const struct record *record = &subscriber->expected[subscriber->read_index].record;
+                                part = RECORD_BYTES(record->body_bytes) - offset;
+                                part = part < size ? part : size;
+                                from += part;
+                                size -= part;
+                        }
                         const struct expected *expected = &subscriber->expected[subscriber->read_index];
-                        size_t left = expected->end_byte - subscriber->read_bytes;
-                        size_t part = left < size ? left : size;
-                        size_t offset = RECORD_BYTES(expected->record.body_bytes) - left;
-                        must(record_holds(&expected->record, offset, from, part),
+                        must(record_holds(&expected->record, offset, compared, part),
                              "lane %llx: record %zu of %zu (sequence %llu of publisher %u) differs at or behind byte "
                              "%zu of %zu",
                              (unsigned long long)subscriber->lane.id, subscriber->read_index,
                              subscriber->expected_count, (unsigned long long)expected->record.sequence,
                              expected->record.publisher, offset, (size_t)RECORD_BYTES(expected->record.body_bytes));
-                        subscriber->read_bytes += part;
-                        from += part;
-                        size -= part;
-                        if (part == left)
+                        subscriber->record_bytes += part;
+                        if (subscriber->record_bytes == RECORD_BYTES(expected->record.body_bytes)) {
                                 subscriber->read_index++;
+                                subscriber->read_events += expected->is_event;
+                                subscriber->head_bytes = 0;
+                                subscriber->record_bytes = 0;
+                        }
                 }
         }
+}
+
+static void check_all_came(const struct subscriber *subscriber)
+{
+        must(subscriber->read_bytes == expected_bytes(subscriber) - subscriber->lane.skipped_bytes,
+             "lane %llx: %llu of %llu bytes came, %llu were skipped", (unsigned long long)subscriber->lane.id,
+             (unsigned long long)subscriber->read_bytes, (unsigned long long)expected_bytes(subscriber),
+             (unsigned long long)subscriber->lane.skipped_bytes);
 }
 
 /* The connection is gone and everything it took has arrived. */
@@ -486,18 +632,19 @@ static void subscriber_retire(struct subscriber *subscriber)
 {
         const struct lane *lane = &subscriber->lane;
         bool broken = sim_peer_is_broken(subscriber->peer);
-        bool at_boundary = subscriber->read_index == 0 ? subscriber->read_bytes == 0
-                                                       : subscriber->expected[subscriber->read_index - 1].end_byte ==
-                                                                 subscriber->read_bytes;
+        bool at_boundary = subscriber->head_bytes == 0;
         if (subscriber->complete && !broken) {
                 must(sim_peer_is_ended(subscriber->peer), "lane %llx", (unsigned long long)lane->id);
                 must(subscriber->read_bytes == subscriber->released_bytes, "lane %llx", (unsigned long long)lane->id);
-                if (!lane->is_cut)
-                        must(subscriber->read_bytes == expected_bytes(subscriber), "lane %llx: %llu of %llu bytes came",
-                             (unsigned long long)lane->id, (unsigned long long)subscriber->read_bytes,
-                             (unsigned long long)expected_bytes(subscriber));
-                else
-                        must(at_boundary, "lane %llx was cut inside an operation", (unsigned long long)lane->id);
+                must(subscriber->read_events == lane->account.released, "lane %llx: %llu events came, %llu released",
+                     (unsigned long long)lane->id, (unsigned long long)subscriber->read_events,
+                     (unsigned long long)lane->account.released);
+                must(at_boundary, "lane %llx ends inside an operation, cut %d", (unsigned long long)lane->id,
+                     lane->is_cut);
+                if (!lane->is_cut) {
+                        check_all_came(subscriber);
+                        check_gaps(subscriber);
+                }
                 totals.whole++;
         }
         totals.broken += broken;
@@ -561,10 +708,12 @@ static void recount_lane(const struct subscriber *subscriber, struct count *coun
                 recount_pin(lane->place, counts, counts_count);
         must(lane->lent_bytes <= lane_pending_bytes(lane), "more is lent than waits");
         if (!lane->is_cut)
-                must(lane_pending_bytes(lane) == expected_bytes(subscriber) - subscriber->released_bytes,
+                must(lane_pending_bytes(lane) ==
+                             expected_bytes(subscriber) - subscriber->released_bytes - subscriber->lane.skipped_bytes,
                      "lane %llx: %llu bytes wait, %llu should", (unsigned long long)lane->id,
                      (unsigned long long)lane_pending_bytes(lane),
-                     (unsigned long long)(expected_bytes(subscriber) - subscriber->released_bytes));
+                     (unsigned long long)(expected_bytes(subscriber) - subscriber->released_bytes -
+                                          subscriber->lane.skipped_bytes));
 }
 
 /* The dumbest right version of every pin, count and number. */
@@ -647,6 +796,12 @@ static void take_event(struct world *world, const struct io_event *event)
                 must(subscriber != NULL, "somebody unknown was accepted");
                 world->by_index[io_id_index(event->id)] = subscriber;
                 lane_init(&subscriber->lane, event->id);
+                subscriber->policies = draw_policies(world);
+                for (unsigned policy = 0; world->lags && policy < LAG_POLICIES; policy++)
+                        if (policy == LAG_DROP_OLDEST || policy == LAG_CONFLATE || !one_in(world, 2))
+                                lane_set_lag(
+                                        lanes, &subscriber->lane,
+                                        (struct lag){(enum lag_policy)policy, world->lag_bytes_min << below(world, 4)});
                 subscriber->state = OPEN;
                 return;
         }
@@ -695,7 +850,7 @@ static void turn(struct world *world, uint64_t wait_ns, void (*act)(struct world
 {
         struct io_event events[EVENTS_MAX];
         uint64_t now_ns = io_now_ns(world->io);
-        uint64_t deadline_ns = lanes_cut_stalled(&world->lanes, now_ns);
+        uint64_t deadline_ns = lanes_tend(&world->lanes, now_ns);
         if (wait_ns != UINT64_MAX && now_ns + wait_ns < deadline_ns)
                 deadline_ns = now_ns + wait_ns;
         for (size_t i = 0; i < SUBSCRIBERS_MAX; i++) {
@@ -717,7 +872,7 @@ static void turn(struct world *world, uint64_t wait_ns, void (*act)(struct world
                         subscriber_close(world, subscriber);
         }
         act(world);
-        lanes_cut_stalled(&world->lanes, io_now_ns(world->io));
+        lanes_tend(&world->lanes, io_now_ns(world->io));
         take_cut_lanes(world);
         lanes_flush(&world->lanes);
         free_ended_groups(world);
@@ -748,16 +903,17 @@ static void append_private(struct world *world, struct subscriber *subscriber)
         bool is_owed = !subscriber->lane.is_cut;
         if (one_in(world, 2)) {
                 if (is_owed)
-                        expect(world, subscriber, &record, false);
+                        expect(world, subscriber, &record, STREAM_REPLY);
                 static uint8_t bytes[RECORD_BYTES(BODY_BYTES_MAX)];
                 lane_append(&world->lanes, &subscriber->lane, span_of(bytes, record_write(bytes, &record)));
                 return;
         }
         uint32_t flags = one_in(world, 4) ? STREAM_REPLY : STREAM_EVENT;
+        flags |= stream_lag_flags(draw_policy(world, subscriber->policies));
         size_t bound = RECORD_BYTES(record.body_bytes) + below(world, 100);
         uint8_t *room = lane_reserve(&world->lanes, &subscriber->lane, bound, flags);
         if (is_owed)
-                expect(world, subscriber, &record, flags == STREAM_EVENT);
+                expect(world, subscriber, &record, flags);
         if (room != NULL)
                 lane_commit(&world->lanes, &subscriber->lane, record_write(room, &record), flags);
 }
@@ -897,9 +1053,7 @@ static void check_open_ones_have_all(struct world *world)
                 must(!subscriber->lane.is_cut, "a cut lane is open");
                 must(lane_is_drained(&subscriber->lane) && subscriber->lane.lent_bytes == 0,
                      "lane %llx has not drained", (unsigned long long)subscriber->lane.id);
-                must(subscriber->read_bytes == expected_bytes(subscriber), "lane %llx: %llu of %llu bytes came",
-                     (unsigned long long)subscriber->lane.id, (unsigned long long)subscriber->read_bytes,
-                     (unsigned long long)expected_bytes(subscriber));
+                check_all_came(subscriber);
         }
         for (size_t i = 0; i < COHORTS_MAX; i++)
                 must(world->groups[i] == NULL || world->groups[i]->cohort.stream.oldest == NULL,
@@ -928,12 +1082,18 @@ static uint64_t run(uint64_t seed, enum sim_mode mode, FILE *trace)
         settings.trace = trace;
         settings.check_always = trace != NULL;
         uint64_t lag_bytes_max = (uint64_t)16384 << below(&world, 8);
+        world.lags = one_in(&world, 2);
+        world.keys = 1u << below(&world, 9);
+        world.lag_bytes_min = lag_bytes_max;
         uint64_t stall_ns_max = NS_PER_MS << below(&world, 13);
         bool few_spans = one_in(&world, 4);
         size_t spans_max = few_spans ? 4 + below(&world, 100) : 4096;
         if (lanes_init(&world.lanes, 4 << 20 << below(&world, 3), spans_max, lag_bytes_max, stall_ns_max) != 0 ||
             sim_start(&world.io, &io_settings, &settings) != 0 || io_listen(world.io, "sim:1", 1, bound) != 0)
                 wrong("cannot start");
+        if (world.lags &&
+            lanes_set_lag(&world.lanes, world.lag_bytes_min, 15, NS_PER_MS << below(&world, 6), seed) != 0)
+                wrong("no memory");
         world.lanes.io = world.io;
         world.lanes.cohort_ended = cohort_ended;
         world.lanes.lost = lost;
@@ -1035,11 +1195,11 @@ int main(int argc, char **argv)
                         if (current_seed % 50 == 1 && hash != run(current_seed, current_mode, NULL))
                                 wrong("seed %llu does not replay", (unsigned long long)current_seed);
                 }
-        printf("%llu seeds: %llu turns, %llu operations due, %llu dropped, %llu refused, %llu lanes cut slow, %llu for "
-               "memory, "
-               "%llu broken, %llu complete\n",
+        printf("%llu seeds: %llu turns, %llu operations due, %llu dropped, %llu of them skipped, %llu conflated, %llu "
+               "refused, %llu lanes cut slow, %llu for memory, %llu broken, %llu complete\n",
                (unsigned long long)count, (unsigned long long)totals.turns, (unsigned long long)totals.operations,
-               (unsigned long long)totals.dropped, (unsigned long long)totals.refused,
+               (unsigned long long)totals.dropped, (unsigned long long)totals.skipped,
+               (unsigned long long)totals.conflated, (unsigned long long)totals.refused,
                (unsigned long long)totals.cut_slow, (unsigned long long)totals.cut_memory,
                (unsigned long long)totals.broken, (unsigned long long)totals.whole);
         return 0;

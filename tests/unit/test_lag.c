@@ -110,10 +110,10 @@ static void the_first_rule_that_covers_applies_and_else_the_listener(void **stat
         assert_int_equal(lag.policy, LAG_DROP_OLDEST);
         assert_int_equal(lag.limit_bytes, 16 * MIB);
         assert_int_equal(lag_limit_bytes_min(&rules), 128 << 10);
-        assert_true(lag_rules_use(&rules, LAG_CONFLATE));
+        assert_int_equal(lag_policies_in_use(&rules),
+                         1u << LAG_DISCONNECT | 1u << LAG_DROP_OLDEST | 1u << LAG_CONFLATE | 1u << LAG_BLOCK);
         read_rules(&rules, "", "");
-        assert_false(lag_rules_use(&rules, LAG_CONFLATE));
-        assert_true(lag_rules_use(&rules, LAG_DISCONNECT));
+        assert_int_equal(lag_policies_in_use(&rules), 1u << LAG_DISCONNECT);
         assert_int_equal(lag_limit_bytes_min(&rules), 16 * MIB);
 }
 
