@@ -44,6 +44,12 @@
         ROW(CLOSED_UNAUTHORIZED, "connections_closed", "reason=\"unauthorized\"", "Connections closed, by reason", COUNTER_TOTAL)                            \
         ROW(CLOSED_DRAINING, "connections_closed", "reason=\"draining\"", "Connections closed, by reason", COUNTER_TOTAL)                                    \
         ROW(CLOSED_DONE, "connections_closed", "reason=\"done\"", "Connections closed, by reason", COUNTER_TOTAL)                                            \
+        ROW(CLOSED_BANNED, "connections_closed", "reason=\"banned\"", "Connections closed, by reason", COUNTER_TOTAL)                                         \
+        ROW(LOGINS_GRANTED, "logins", "result=\"granted\"", "Logins, by result; busy: too many at a time, not tried", COUNTER_TOTAL)                           \
+        ROW(LOGINS_REFUSED, "logins", "result=\"refused\"", "Logins, by result; busy: too many at a time, not tried", COUNTER_TOTAL)                           \
+        ROW(LOGINS_BUSY, "logins", "result=\"busy\"", "Logins, by result; busy: too many at a time, not tried", COUNTER_TOTAL)                                 \
+        ROW(PUBLISHES_DENIED, "permission_denials", "of=\"publish\"", "Operations that the user may not do", COUNTER_TOTAL)                                  \
+        ROW(SUBSCRIBES_DENIED, "permission_denials", "of=\"subscribe\"", "Operations that the user may not do", COUNTER_TOTAL)                               \
         ROW(SUBSCRIPTIONS_REFUSED, "subscriptions_refused", "", "SUBs refused: over the limit or not a legal subject", COUNTER_TOTAL)                        \
         ROW(TURNS, "turns", "", "Turns of the reactor", COUNTER_TOTAL)                                                                                       \
         ROW(POLLS, "polls", "", "Calls of the backend's poll", COUNTER_TOTAL)                                                                                \

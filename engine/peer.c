@@ -7,9 +7,15 @@
 void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
                  const struct peer_protocol *protocol)
 {
+        reactor_count(reactor, COUNT_CONNECTIONS_ACCEPTED, 1);
+        if (reactor->gate != NULL && protocol == &session_protocol &&
+            auth_is_banned(reactor->gate, source_of(address))) {
+                reactor_count(reactor, COUNT_CLOSED_BANNED, 1);
+                io_close(reactor->io, id, false);
+                return;
+        }
         /* Who comes while we go is told by the closed door, as those who come a moment later are. */
         struct peer *peer = reactor->is_stopping ? NULL : pool_take(&reactor->peers);
-        reactor_count(reactor, COUNT_CONNECTIONS_ACCEPTED, 1);
         if (peer == NULL) {
                 reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
                 io_close(reactor->io, id, false);
@@ -79,10 +85,26 @@ static uint8_t *peer_take_block(struct reactor *reactor, const struct peer *peer
         return block;
 }
 
+/* Whether as much more may wait. false: the peer has been closed. */
+static bool peer_may_keep(struct reactor *reactor, struct peer *peer, size_t more)
+{
+        if (likely(peer->kept_bytes_max == 0))
+                return true;
+        size_t sum = peer->kept_bytes + more;
+        for (const struct peer_later *later = peer->later; later != NULL; later = later->next)
+                sum += later->bytes;
+        if (sum <= peer->kept_bytes_max)
+                return true;
+        peer_close(reactor, peer, COUNT_CLOSED_REFUSED);
+        return false;
+}
+
 /* Keeps `more` behind what is kept. false: there is no memory; the peer has been closed. */
 static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span more)
 {
         size_t wanted = peer->kept_bytes + more.size;
+        if (!peer_may_keep(reactor, peer, more.size))
+                return false;
         if (wanted > peer->kept_block_bytes) {
                 /* Room ahead, but only some times what has come: to say that a megabyte follows costs a few bytes. */
                 size_t ahead = peer->kept_needed < 4 * wanted ? peer->kept_needed : 4 * wanted;
@@ -118,6 +140,8 @@ static void peer_give_later(struct reactor *reactor, struct peer_later *later)
 static void peer_keep_later(struct reactor *reactor, struct peer *peer, struct span more)
 {
         struct peer_later *last = peer->later == NULL ? NULL : peer->later_last;
+        if (!peer_may_keep(reactor, peer, more.size))
+                return;
         if (last != NULL) {
                 size_t room = last->block_bytes - sizeof *last - last->bytes;
                 size_t part = more.size < room ? more.size : room;

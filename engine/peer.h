@@ -71,6 +71,7 @@ struct peer {
         uint8_t *
                 kept; /* a block of the stream memory: the start of an operation that was cut by the end of a receive */
         size_t kept_bytes, kept_block_bytes, kept_needed;
+        size_t kept_bytes_max;   /* of all that waits; 0: no limit of its own. Beyond, the peer is closed */
         struct list kept_link;   /* in reactor->kept while something is kept */
         struct list wait_link;   /* in reactor->held while held for a mailbox */
         struct list resume_link; /* in reactor->resumed while to be resumed */

@@ -69,6 +69,12 @@ static void reactor_enter(struct reactor *reactor)
         cores->core[number].reactor = reactor;
 }
 
+/* From the thread that tries passwords. */
+static void reactor_wake(void *context)
+{
+        io_wake(context);
+}
+
 int reactor_new(struct reactor **out, const struct reactor_settings *settings, struct cores *cores, struct io *io)
 {
         struct reactor *reactor = calloc(1, sizeof *reactor);
@@ -120,6 +126,10 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         if (error != 0) {
                 reactor_free(reactor);
                 return error;
+        }
+        if (settings->auth != NULL) {
+                reactor->gate = auth_gate(settings->auth, settings->number);
+                auth_gate_open(reactor->gate, reactor_wake, reactor->io);
         }
         reactor->lanes.io = reactor->io;
         reactor->lanes.cohort_ended = registry_cohort_ended;
@@ -189,6 +199,7 @@ int reactor_listen_shared(struct reactor *reactor, const char *address, enum io_
                         return error;
                 const char *colon = strrchr(bound, ':');
                 reactor->listeners[i] = protocol;
+                reactor->listener_numbers[i] = reactor->listen_number;
                 reactor->listener_ports[i] = (uint16_t)(colon == NULL ? 0 : strtoul(colon + 1, NULL, 10));
                 return 0;
         }
@@ -376,11 +387,13 @@ static void reactor_drain_mailboxes(struct reactor *reactor)
         routes_received(reactor);
 }
 
-/* What the others have sent, and who was held for that. */
+/* What the others have sent, what came of logins, and who was held for that. */
 static void reactor_take_mail(struct reactor *reactor)
 {
         if (reactor->cores->count > 1)
                 reactor_drain_mailboxes(reactor);
+        if (reactor->gate != NULL)
+                logins_take(reactor);
         peers_resume(reactor);
 }
 
@@ -561,7 +574,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         if (unlikely(reactor->drain == REACTOR_TAKES_LEAVE && reactor->drain_next < reactor->by_index_count) &&
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
-        if (reactor->settings.busy_poll || reactor->must_turn || !list_is_empty(&reactor->resumed))
+        if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking ||
+            !list_is_empty(&reactor->resumed))
                 deadline_ns = 0;
 
         bool has_sends = reactor->has_sends;

@@ -46,6 +46,8 @@ struct reactor_settings {
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
         uint64_t seed;                /* for a simulation: every choice comes from it; 0: from the kernel */
         bool busy_poll;               /* never sleeps */
+        struct auth *auth;            /* who may come in; NULL: everyone */
+        uint64_t auth_timeout_ns;     /* how long a connection may take to log in */
         unsigned number;              /* which reactor */
 };
 
@@ -75,6 +77,9 @@ struct reactor {
         bool must_turn;                 /* something could not be told for want of room: no sleep */
         bool is_halted;                 /* turns no more */
         uint8_t watermark;              /* enum watermark */
+        struct auth_gate *gate;         /* ours; NULL: there are no users */
+        bool is_rechecking;             /* the users have changed, and not every session was asked again */
+        uint32_t recheck_next;          /* the next to ask, by index */
         uint8_t drain;                  /* enum reactor_drain */
         uint32_t drain_next;            /* the connection to whom goodbye is said next, by index */
         uint32_t drain_count, drain_done;
@@ -97,6 +102,8 @@ struct reactor {
         struct log_limit cut_log, fault_log;
         const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];
         uint16_t listener_ports[REACTOR_LISTENERS_MAX];
+        uint8_t listener_numbers[REACTOR_LISTENERS_MAX]; /* which --listen it is of, for the users' listeners */
+        uint8_t listen_number;                           /* that of the next reactor_listen() */
         uint64_t next_client_id;
         uint64_t started_ns;
         uint64_t flush_ns;   /* what the last flush cost */

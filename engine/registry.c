@@ -118,6 +118,7 @@ static void registry_join(struct reactor *reactor, struct registered_cohort *own
 
 static void registry_wait(struct registered_cohort *owner, struct session *session)
 {
+        owner->filter = session->filter;
         owner->waiting = session;
         owner->sessions_count++;
         session->cohort = owner;

@@ -26,8 +26,9 @@ struct registered_cohort {
         struct cohort cohort;
         struct map_node node; /* in registry->by_key */
         uint64_t key_high;
-        struct list ended_link;  /* in registry->ended: deserted, to be freed between two events */
-        struct session *waiting; /* the first of its key while there is no second */
+        const struct permissions *filter; /* as session->filter of its members */
+        struct list ended_link;           /* in registry->ended: deserted, to be freed between two events */
+        struct session *waiting;          /* the first of its key while there is no second */
         uint32_t sessions_count; /* with session->cohort == this: members, the waiting one, and those cut since the last
                                     turn */
         uint32_t entries_count;

@@ -489,6 +489,12 @@ static uint32_t route_deliver(struct reactor *reactor, const struct session *fro
                         struct cohort *cohort = &entry->owner->cohort;
                         if (cohort->members_count == 0)
                                 continue;
+                        if (unlikely(entry->owner->filter != NULL) &&
+                            !permissions_may_deliver(entry->owner->filter, event->subject, SPAN_NONE)) {
+                                cohort_refuse(&reactor->lanes, cohort, LOSS_NO_PERMISSION);
+                                reactor->routes.deliveries_count += cohort->members_count;
+                                continue;
+                        }
                         delivered += cohort->members_count;
                         entry->appended++;
                         cohort_append(&reactor->lanes, cohort, event, span_of(entry->sid, entry->sid_bytes),
@@ -531,7 +537,7 @@ static bool route_deliver_to_group(struct reactor *reactor, const struct session
                         }
                         struct subscription *member = group->members[index];
                         if (route_wants(from, member) && !member->session->peer.lane.is_cut &&
-                            session_deliver(reactor, member, event))
+                            session_may_have(member->session, member, event) && session_deliver(reactor, member, event))
                                 return true;
                         break;
                 }

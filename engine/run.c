@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/auth.h"
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
 #include "engine/crew.h"
@@ -33,7 +34,7 @@ const struct option_row option_rows[OPTIONS_COUNT] = {
 
 /* ---- signals: the only state that is not the reactor's ---- */
 
-static volatile sig_atomic_t stops_asked;
+static volatile sig_atomic_t stops_asked, reloads_asked;
 static struct io *io_to_wake;
 
 static void on_stop(int signal)
@@ -46,11 +47,24 @@ static void on_stop(int signal)
         errno = saved;
 }
 
+static void on_reload(int signal)
+{
+        int saved = errno;
+        (void)signal;
+        reloads_asked = 1;
+        if (io_to_wake != NULL)
+                io_wake(io_to_wake);
+        errno = saved;
+}
+
 static void catch_signals(struct io *io)
 {
         struct sigaction stop = {.sa_handler = on_stop}, ignore = {.sa_handler = SIG_IGN};
+        struct sigaction reload = {.sa_handler = on_reload};
         io_to_wake = io;
         sigemptyset(&stop.sa_mask);
+        sigemptyset(&reload.sa_mask);
+        sigaction(SIGHUP, &reload, NULL);
         sigaction(SIGTERM, &stop, NULL);
         sigaction(SIGINT, &stop, NULL);
         sigaction(SIGPIPE, &ignore, NULL);
@@ -135,6 +149,7 @@ static int settings_from(const struct options *options, unsigned reactors_count,
                 .nats = {.control_line_bytes_max = options_number(options, OPTION_MAX_CONTROL_LINE),
                          .payload_bytes_max = options_number(options, OPTION_MAX_PAYLOAD)},
                 .busy_poll = options_number(options, OPTION_BUSY_POLL) != 0,
+                .auth_timeout_ns = options_number(options, OPTION_AUTH_TIMEOUT),
         };
         if (!bits_is_power_of_two(buffers) || !bits_is_power_of_two(entries)) {
                 snprintf(error, OPTIONS_ERROR_BYTES, "--%s must be a power of two: try %llu",
@@ -212,6 +227,43 @@ static int plan_cpus(const struct options *options, struct cpu_plan *plan, char 
         return 0;
 }
 
+/* ---- users ---- */
+
+/* As they were given to --listen; the users file names them so. */
+struct listener_names {
+        char *text; /* what the names point into */
+        const char *names[REACTOR_LISTENERS_MAX];
+        size_t count;
+};
+
+static void listener_names_read(struct listener_names *listeners, const char *text)
+{
+        listeners->count = 0;
+        listeners->text = strdup(text);
+        char *rest = listeners->text;
+        for (char *name; (name = strsep(&rest, ",")) != NULL && listeners->count < REACTOR_LISTENERS_MAX;)
+                listeners->names[listeners->count++] = name;
+}
+
+/* Before anything is pinned: the thread that tries passwords is to run where it does not disturb. */
+static int start_users(struct auth **auth, const struct options *options, const struct listener_names *listeners,
+                       unsigned reactors_count, char error[OPTIONS_ERROR_BYTES])
+{
+        struct auth_settings settings = {.path = options_text(options, OPTION_USERS),
+                                         .listeners = listeners->names,
+                                         .listeners_count = listeners->count,
+                                         .reactors_count = reactors_count,
+                                         .timeout_ns = options_number(options, OPTION_AUTH_TIMEOUT),
+                                         .ban_after = (uint32_t)options_number(options, OPTION_BAN_AFTER),
+                                         .ban_ns = options_number(options, OPTION_BAN_TIME)};
+        if (settings.path[0] == '\0')
+                return 0;
+        int failed = auth_new(auth, &settings, error);
+        if (failed == 0)
+                log_info("users", "file=%s users=%zu", settings.path, users_count(auth_users(auth_gate(*auth, 0))));
+        return failed;
+}
+
 /* ---- listening ---- */
 
 static bool is_loopback(const char *address)
@@ -278,10 +330,13 @@ static int listen_on(struct crew *crew, unsigned number, const char *asked, uint
         with_offset(asked, offset, address);
         const char *colon = strrchr(address, ':');
         bool names_host = colon != NULL && colon != address; /* else it is no address, which is told below */
-        if (names_host && !is_loopback(address)) {
+        bool is_admin = protocol == &admin_protocol;
+        if (names_host && !is_loopback(address) && (is_admin || crew_reactor(crew, 0)->gate == NULL)) {
                 snprintf(error, OPTIONS_ERROR_BYTES,
-                         "--%s %s: without users this server listens on loopback only (127.0.0.1, [::1], unix:PATH), "
-                         "where nobody else can reach it",
+                         is_admin ? "--%s %s: the admin address asks nobody who he is, and listens on loopback only "
+                                    "(127.0.0.1, [::1], unix:PATH)"
+                                  : "--%s %s: without users this server listens on loopback only (127.0.0.1, [::1], "
+                                    "unix:PATH), where nobody else can reach it; name them with --users FILE",
                          flag, address);
                 return -EPERM;
         }
@@ -317,9 +372,13 @@ static int listen_on_all(struct crew *crew, const struct options *options, char 
         char bound[IO_ADDRESS_BYTES_MAX];
         char *list = strdup(options_text(options, OPTION_LISTEN)), *rest = list;
         int failed = list == NULL ? -ENOMEM : 0;
+        uint8_t listens_count = 0; /* no more than fit: a reactor has fewer listeners */
         for (char *address; failed == 0 && (address = strsep(&rest, ",")) != NULL;) {
                 unsigned number;
                 failed = cut_reactor(address, crew_count(crew), &number, error);
+                for (unsigned i = 0; i < crew_count(crew); i++)
+                        crew_reactor(crew, i)->listen_number = listens_count;
+                listens_count++;
                 if (failed == 0)
                         failed = listen_on(crew, number, address, offset, &session_protocol, "listen", bound, error);
                 if (failed == 0 && nats[0] == '\0')
@@ -376,12 +435,24 @@ static void log_backend(const struct io *io)
 
 #define DRAIN_LOOK_NS (10 * NS_PER_MS) /* how often the first reactor asks whether the others are through */
 
+static void reload(struct auth *auth)
+{
+        reloads_asked = 0;
+        if (auth != NULL)
+                auth_reload(auth);
+        else
+                log_info("nothing_to_reload", "fix=\"start with --users FILE\"");
+}
+
 /* In the thread of the first reactor. */
 static void turn_until_stopped(struct crew *crew, uint64_t drain_ns)
 {
         struct reactor *first = crew_reactor(crew, 0);
-        while (stops_asked == 0)
+        while (stops_asked == 0) {
                 reactor_turn(first, UINT64_MAX);
+                if (reloads_asked != 0)
+                        reload(first->settings.auth);
+        }
         log_info("draining", "connections=%llu", (unsigned long long)crew_connections(crew));
         uint64_t until_ns = clock_monotonic_ns() + drain_ns, now_ns;
         reactor_drain(first, drain_ns, 0);
@@ -419,6 +490,8 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
         struct cores *cores = NULL;
         struct crew *crew = NULL;
         struct cpu_plan cpus;
+        struct listener_names listeners;
+        struct auth *auth = NULL;
         struct cores_settings cores_settings = {.patterns_max = options_number(options, OPTION_MAX_PATTERNS)};
         struct lag_rules lag_rules;
         if (plan_cpus(options, &cpus, error) != 0 ||
@@ -426,6 +499,12 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
             lag_from(options, &lag_rules, &settings, error) != 0 ||
             mailbox_from(options, &cores_settings.mailbox_bytes, error) != 0)
                 return EXIT_CONFIG;
+        listener_names_read(&listeners, options_text(options, OPTION_LISTEN));
+        if (start_users(&auth, options, &listeners, cpus.reactors_count, error) != 0) {
+                free(listeners.text);
+                return EXIT_CONFIG;
+        }
+        settings.auth = auth;
         fit_descriptors(cpus.reactors_count, &settings);
         settings.heap_bytes = heap_bytes;
         cores_settings.count = cpus.reactors_count;
@@ -447,6 +526,8 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
                 io_to_wake = NULL;
         }
         crew_free(crew);
+        auth_free(auth);
+        free(listeners.text);
         epoch_unregister();
         cores_free(cores);
         return status;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#include "engine/queuegroup.h"
 #include "engine/reactor.h"
 #include "engine/watermark.h"
 #include "io/wire/json.h"
@@ -38,6 +39,18 @@ static void session_say_violation(struct reactor *reactor, struct session *sessi
         session_say(reactor, session, span_of(text, (size_t)size));
 }
 
+static void session_say_subscription_violation(struct reactor *reactor, struct session *session, struct span subject,
+                                               struct span queue)
+{
+        char text[ERROR_BYTES_MAX + 300];
+        int size = snprintf(text, sizeof text, "-ERR 'Permissions Violation for Subscription to \"%.*s\"%s%.*s%s'\r\n",
+                            (int)(subject.size > 1024 ? 1024 : subject.size), (const char *)subject.bytes,
+                            queue.size > 0 ? " using queue \"" : "", (int)(queue.size > 256 ? 256 : queue.size),
+                            (const char *)queue.bytes, queue.size > 0 ? "\"" : "");
+        reactor_count(reactor, COUNT_SUBSCRIBES_DENIED, 1);
+        session_say(reactor, session, span_of(text, (size_t)size));
+}
+
 static void session_say_info(struct reactor *reactor, struct session *session)
 {
         uint8_t text[2048];
@@ -51,6 +64,7 @@ static void session_say_info(struct reactor *reactor, struct session *session)
                 .port = reactor->listener_ports[session->peer.listener],
                 .client_id = session->client_id,
                 .payload_bytes_max = reactor->settings.nats.payload_bytes_max,
+                .auth_required = reactor->gate != NULL,
                 .lame_duck = reactor->is_stopping,
         };
         size_t size = nats_write_info(text, sizeof text, &info);
@@ -64,8 +78,7 @@ void session_tell_lame_duck(struct reactor *reactor, struct session *session)
                 session_say_info(reactor, session);
 }
 
-/* Says `text` ("-ERR …\r\n", or nothing) and ends. */
-static void session_refuse(struct reactor *reactor, struct session *session, struct span text, enum counter_id reason)
+void session_refuse(struct reactor *reactor, struct session *session, struct span text, enum counter_id reason)
 {
         unsigned suppressed;
         if (session->peer.state != PEER_OPEN)
@@ -83,9 +96,11 @@ static void session_refuse(struct reactor *reactor, struct session *session, str
 
 /* ---- time ---- */
 
-static void session_arm(struct reactor *reactor, struct session *session)
+void session_arm(struct reactor *reactor, struct session *session)
 {
-        uint64_t next_ns = session->ping_ns;
+        uint64_t next_ns = session->ping_ns, login_ns = login_next_ns(&session->login);
+        if (login_ns < next_ns)
+                next_ns = login_ns;
         if (session->handshake_ns != 0 && session->handshake_ns < next_ns)
                 next_ns = session->handshake_ns;
         if (session->quiet_ns != 0 && session->quiet_ns < next_ns)
@@ -206,8 +221,27 @@ static bool session_encode(struct reactor *reactor, struct session *session, str
         return true;
 }
 
+static struct span subscription_queue(const struct subscription *subscription)
+{
+        const struct queue_group *group = subscription->group;
+        return group == NULL ? SPAN_NONE : span_of(group->name, group->name_bytes);
+}
+
+bool session_may_have(const struct session *session, const struct subscription *subscription, const struct event *event)
+{
+        return likely(session->filter == NULL) ||
+               permissions_may_deliver(session->filter, event->subject, subscription_queue(subscription));
+}
+
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event)
 {
+        struct session *session = subscription->session;
+        if (unlikely(!session_may_have(session, subscription, event)) && !subscription->is_expired &&
+            !session->peer.lane.is_cut && !session->peer.lane.ended) {
+                lane_refuse(&reactor->lanes, &session->peer.lane, LOSS_NO_PERMISSION);
+                reactor->routes.deliveries_count++;
+                return false;
+        }
         if (subscription->is_expired || !session_encode(reactor, subscription->session, subscription_sid(subscription),
                                                         event, STREAM_EVENT | stream_lag_flags(subscription->policy)))
                 return false;
@@ -223,9 +257,9 @@ bool session_deliver(struct reactor *reactor, struct subscription *subscription,
 void session_no_responders(struct reactor *reactor, struct session *session, const struct event *event)
 {
         struct subscription *subscription = route_find_for_reply(reactor, session, event->reply);
-        if (subscription == NULL)
-                return;
         struct event answer = {.subject = event->reply, .headers = SPAN("NATS/1.0 503\r\n\r\n")};
+        if (subscription == NULL || !session_may_have(session, subscription, &answer))
+                return;
         session_encode(reactor, session, subscription_sid(subscription), &answer, STREAM_REPLY);
         reactor_count(reactor, COUNT_NO_RESPONDERS, 1);
 }
@@ -242,9 +276,11 @@ static void session_take_name(struct session *session, struct span name)
         snprintf(session->name, sizeof session->name, "%.*s", (int)name.size, (const char *)name.bytes);
 }
 
-static void session_connect(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
+/* false: it waits, and is to be taken again. */
+static bool session_connect(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
 {
         struct nats_connect connect;
+        enum login_step step = LOGIN_IS_IN;
         if (nats_parse_connect(operation->argument, &connect) != 0) {
                 session_refuse(reactor, session, SPAN_NONE, COUNT_CLOSED_PROTOCOL);
         } else if (connect.has_account) {
@@ -257,6 +293,8 @@ static void session_connect(struct reactor *reactor, struct session *session, co
         } else if (connect.tls_required) {
                 session_refuse(reactor, session, SPAN("-ERR 'TLS is not supported by this server'\r\n"),
                                COUNT_CLOSED_UNAUTHORIZED);
+        } else if ((step = login_connect(reactor, session, &connect)) != LOGIN_IS_IN) {
+                return step != LOGIN_IS_HELD;
         } else if (connect.protocol < 0 || connect.protocol > 1) {
                 session_refuse(reactor, session, SPAN("-ERR 'invalid client protocol'\r\n"), COUNT_CLOSED_PROTOCOL);
         } else if (connect.no_responders && !connect.headers) {
@@ -280,6 +318,7 @@ static void session_connect(struct reactor *reactor, struct session *session, co
                 session_arm(reactor, session);
                 session_say_ok(reactor, session);
         }
+        return true;
 }
 
 static void session_refuse_subscription(struct reactor *reactor, struct session *session, int error)
@@ -307,6 +346,10 @@ static void session_subscribe(struct reactor *reactor, struct session *session, 
 {
         struct subscription *subscription;
         uint32_t max = reactor->settings.subscriptions_max;
+        if (!permissions_may_subscribe(session->permissions, operation->subject, operation->queue)) {
+                session_say_subscription_violation(reactor, session, operation->subject, operation->queue);
+                return;
+        }
         int error = max != 0 && session->subscriptions_count >= max
                             ? -ENOSPC
                             : route_subscribe(reactor, session, operation->subject, operation->queue, operation->sid,
@@ -384,14 +427,64 @@ static void session_unsubscribe(struct reactor *reactor, struct session *session
         session_say_ok(reactor, session);
 }
 
+/* What the set of permissions adds to the key of the set of subscriptions: who may see different events shares none. */
+static void session_key_change_filter(const struct reactor *reactor, struct session *session, bool add)
+{
+        if (session->filter == NULL)
+                return;
+        uint32_t id = permissions_id(session->filter);
+        XXH128_hash_t hash = XXH3_128bits_withSeed(&id, sizeof id, reactor->routes.hash_seed - 1);
+        session->key_low += add ? hash.low64 : 0 - hash.low64;
+        session->key_high += add ? hash.high64 : 0 - hash.high64;
+}
+
+void session_become(struct reactor *reactor, struct session *session, const struct user *user)
+{
+        const struct permissions *permissions = user->permissions;
+        session->login.user = user;
+        if (session->permissions == permissions)
+                return;
+        session_key_change_filter(reactor, session, false);
+        session->permissions = permissions;
+        session->filter = permissions_filter(permissions) ? permissions : NULL;
+        session->limits_publish = permissions_limit_publish(permissions);
+        session->permitted_bytes = 0;
+        session_key_change_filter(reactor, session, true);
+        session_set_changed(reactor, session);
+        list_for_each(&session->subscriptions, link)
+        {
+                struct subscription *subscription = list_entry(link, struct subscription, session_link);
+                struct span subject = route_text(subscription->route), queue = subscription_queue(subscription);
+                if (permissions_may_subscribe(permissions, subject, queue))
+                        continue;
+                session_say_subscription_violation(reactor, session, subject, queue);
+                session_withdraw(reactor, session, subscription);
+                session_forget(reactor, session, subscription);
+        }
+}
+
 static bool session_has_prefix(struct span subject, struct span prefix)
 {
         return subject.size > prefix.size && span_starts_with(subject, prefix);
 }
 
-/* Subjects that nats-server keeps to itself, those in which we speak to a client alone ($SPATE.), and those past our
- * bounds: told, never silently lost. */
-static bool session_refuses_event(struct reactor *reactor, struct session *session, const struct event *event)
+/* Asked of the session's permissions, unless it is the subject of last time. */
+static bool session_may_publish(struct session *session, struct span subject)
+{
+        if (span_equal(span_of(session->permitted, session->permitted_bytes), subject) && subject.size > 0)
+                return true;
+        if (!permissions_may_publish(session->permissions, subject))
+                return false;
+        session->permitted_bytes = subject.size <= sizeof session->permitted ? (uint8_t)subject.size : 0;
+        span_copy(session->permitted, span_of(subject.bytes, session->permitted_bytes));
+        return true;
+}
+
+enum session_refusal { NOT_REFUSED, SUBJECT_REFUSED, REPLY_REFUSED, PERMISSION_REFUSED };
+
+/* Subjects that nats-server keeps to itself, those in which we speak to a client alone ($SPATE.), those past our
+ * bounds, and those that the user may not publish to: told, never silently lost. */
+static enum session_refusal session_refusal_of(struct session *session, const struct event *event)
 {
         struct span subject = event->subject, reply = event->reply;
         bool is_reserved = (subject.bytes[0] == '_' && session_has_prefix(subject, SPAN("_GR_."))) ||
@@ -404,16 +497,26 @@ static bool session_refuses_event(struct reactor *reactor, struct session *sessi
                         tokens_count += subject.bytes[i] == '.';
                 is_too_long = subject.size > MATCH_SUBJECT_BYTES_MAX || tokens_count > MATCH_TOKENS_MAX;
         }
-        if (unlikely(is_reserved || is_too_long)) {
-                session_say_violation(reactor, session, "to", subject);
-                return true;
-        }
+        if (unlikely(is_reserved || is_too_long))
+                return SUBJECT_REFUSED;
+        if (unlikely(session->limits_publish) && !session_may_publish(session, subject))
+                return PERMISSION_REFUSED;
         if (reply.size > 0 && (session_has_prefix(reply, SPAN("_R_.")) || session_has_prefix(reply, SPAN("$JS.ACK.")) ||
-                               session_has_prefix(reply, SPAN("_GR_.")))) {
-                session_say_violation(reactor, session, "with Reply of", reply);
-                return true;
-        }
-        return false;
+                               session_has_prefix(reply, SPAN("_GR_."))))
+                return REPLY_REFUSED;
+        return NOT_REFUSED;
+}
+
+static void session_refuse_event(struct reactor *reactor, struct session *session, const struct event *event,
+                                 enum session_refusal refusal)
+{
+        if (session->pedantic && !nats_subject_is_literal(event->subject))
+                session_say(reactor, session, SPAN("-ERR 'Invalid Publish Subject'\r\n"));
+        if (refusal == REPLY_REFUSED)
+                session_say_violation(reactor, session, "with Reply of", event->reply);
+        else
+                session_say_violation(reactor, session, "to", event->subject);
+        reactor_count(reactor, refusal == PERMISSION_REFUSED ? COUNT_PUBLISHES_DENIED : COUNT_EVENTS_REFUSED, 1);
 }
 
 /* Events wait here until there are enough for the matcher, or until something else has to happen first. */
@@ -453,12 +556,18 @@ static bool session_publish(struct reactor *reactor, struct session *session, st
 static bool session_take_event(struct reactor *reactor, struct session *session, struct session_batch *batch,
                                const struct event *event, size_t begin)
 {
+        enum session_refusal refusal = session_refusal_of(session, event);
+        if (unlikely(refusal != NOT_REFUSED)) {
+                /* Those in front of it first: if they are held, this one comes again with them, and is told only then.
+                 */
+                if (!session_publish(reactor, session, batch))
+                        return false;
+                session_refuse_event(reactor, session, event, refusal);
+        }
         session->received_events++;
         session->received_bytes += event->headers.size + event->payload.size;
-        if (unlikely(session_refuses_event(reactor, session, event))) {
-                reactor_count(reactor, COUNT_EVENTS_REFUSED, 1);
+        if (unlikely(refusal != NOT_REFUSED))
                 return true;
-        }
         batch->begins[batch->events_count] = begin;
         batch->events[batch->events_count++] = *event;
         if (likely(batch->events_count < MATCH_BATCH_MAX && !session->verbose && !session->pedantic))
@@ -472,12 +581,12 @@ static bool session_take_event(struct reactor *reactor, struct session *session,
         return session_publish(reactor, session, batch);
 }
 
-static void session_operate(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
+/* false: it waits, and is to be taken again. */
+static bool session_operate(struct reactor *reactor, struct session *session, const struct nats_operation *operation)
 {
         switch (operation->kind) {
         case NATS_CONNECT:
-                session_connect(reactor, session, operation);
-                break;
+                return session_connect(reactor, session, operation);
         case NATS_SUB:
                 session_subscribe(reactor, session, operation);
                 break;
@@ -499,6 +608,7 @@ static void session_operate(struct reactor *reactor, struct session *session, co
         case NATS_PUB:
                 break;
         }
+        return true;
 }
 
 /* Consecutive SUBs and UNSUBs travel together while the first of them waits; a verbose client wants its answers one by
@@ -522,6 +632,11 @@ static size_t session_take(struct reactor *reactor, struct peer *peer, struct sp
         session->input_ns = io_now_ns(reactor->io);
         while (taken < in.size && peer->state == PEER_OPEN && !is_held) {
                 limits.headers = session->headers;
+                if (unlikely(!login_may_say(&session->login, in.bytes[taken]))) {
+                        session_refuse(reactor, session, SPAN("-ERR 'Authorization Violation'\r\n"),
+                                       COUNT_CLOSED_UNAUTHORIZED);
+                        break;
+                }
                 ssize_t size = nats_decode(span_skip(in, taken), &limits, &operation);
                 if (unlikely(peer->holds != 0) && (size <= 0 || !session_may_go_on(session, operation.kind)))
                         break; /* a fault, too, is told in its turn */
@@ -540,8 +655,10 @@ static size_t session_take(struct reactor *reactor, struct peer *peer, struct sp
                         is_held = !session_take_event(reactor, session, &batch, &operation.event, taken);
                 } else {
                         is_held = !session_publish(reactor, session, &batch);
-                        if (!is_held)
-                                session_operate(reactor, session, &operation);
+                        if (!is_held && unlikely(!session_operate(reactor, session, &operation))) {
+                                is_held = true;
+                                batch.held_at = taken;
+                        }
                 }
                 taken += (size_t)size;
                 if (one)
@@ -574,6 +691,7 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         session->echo = true;
         session->handshake_ns = now + reactor->settings.handshake_ns;
         session->ping_ns = now + reactor->settings.ping_interval_ns;
+        login_opened(reactor, session);
         if (reactor->peers_count > reactor->settings.conns_max || reactor->watermark >= WATERMARK_CLOSED) {
                 session_refuse(reactor, session, SPAN("-ERR 'maximum connections exceeded'\r\n"), COUNT_CLOSED_REFUSED);
                 return;
@@ -592,6 +710,8 @@ static void session_ticked(struct reactor *reactor, struct peer *peer)
                 session_refuse(reactor, session, SPAN("-ERR 'Authentication Timeout'\r\n"), COUNT_CLOSED_HANDSHAKE);
                 return;
         }
+        if (!login_tick(reactor, session, now))
+                return;
         if (session->quiet_ns != 0 && now >= session->quiet_ns)
                 session_tick_quiet(reactor, session, now);
         if (now >= session->ping_ns)
@@ -604,6 +724,8 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
         struct session *session = session_of(peer);
         list_remove(&session->crowded_link);
         registry_leave(reactor, session);
+        /* These may go before the connection has. */
+        session->permissions = session->filter = NULL;
         list_for_each(&session->subscriptions, link)
                 session_forget(reactor, session, list_entry(link, struct subscription, session_link));
 }
@@ -615,7 +737,7 @@ static void session_describe(const struct peer *peer, struct peer_description *d
                 .reader = {.connection = session->client_id,
                            .protocol = peer->protocol->name,
                            .address = peer->address,
-                           .user = "",
+                           .user = session->login.user == NULL ? "" : (const char *)session->login.user->name.bytes,
                            .name = session->name},
                 .subscriptions_count = session->subscriptions_count,
                 .format = session->headers ? WIRE_NATS : WIRE_NATS_PLAIN,

@@ -5,9 +5,12 @@
 #ifndef SPATE_ENGINE_SESSION_H
 #define SPATE_ENGINE_SESSION_H
 
+#include "engine/login.h"
 #include "engine/peer.h"
 #include "engine/registry.h"
 #include "io/wire/nats.h"
+
+#define SESSION_PERMITTED_BYTES 55
 
 struct session {
         struct peer peer;
@@ -18,6 +21,9 @@ struct session {
         uint32_t subscriptions_count;
         uint32_t shareable_count;
         uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
+        struct login login;
+        const struct permissions *permissions; /* NULL: no restrictions */
+        const struct permissions *filter;      /* the same where each event to deliver has to be asked for; else NULL */
         uint64_t client_id;
         uint64_t handshake_ns; /* by then a first operation must have come; 0: it has */
         uint64_t quiet_ns;     /* when the set counts as quiet; 0: it is filed, or there is nothing to share */
@@ -31,6 +37,9 @@ struct session {
         bool is_private;              /* keeps out of cohorts: echo:false and publishing, or crowded */
         bool is_crowded;              /* is_private until the lane has drained */
         char name[LEDGER_NAME_BYTES]; /* as CONNECT told it, cut, for people */
+        bool limits_publish; /* each subject to publish to has to be asked for, unless it is the last one again: */
+        uint8_t permitted_bytes;
+        uint8_t permitted[SESSION_PERMITTED_BYTES];
 };
 
 extern const struct peer_protocol session_protocol;
@@ -40,6 +49,15 @@ static inline struct session *session_of(struct peer *peer)
         return container_of(peer, struct session, peer);
 }
 
+/* Says `text` ("-ERR …\r\n", or nothing) and ends. */
+void session_refuse(struct reactor *reactor, struct session *session, struct span text, enum counter_id reason);
+/* Sets the timer to whatever comes next. */
+void session_arm(struct reactor *reactor, struct session *session);
+/* It is this user from now on. Subscriptions that the user may not have are told and taken away. */
+void session_become(struct reactor *reactor, struct session *session, const struct user *user);
+/* May the session see this event by this subscription? */
+bool session_may_have(const struct session *session, const struct subscription *subscription,
+                      const struct event *event);
 /* A subscription that route_subscribe() left waiting is visible everywhere now, or has failed with `error`. */
 void session_subscribed(struct reactor *reactor, struct subscription *subscription, int error);
 /* Encodes one event for this subscription alone. false: it was not delivered (its lane is cut, or it has had its

@@ -549,12 +549,12 @@ static void read_user(struct loading *loading, const yaml_node_t *node, bool is_
                       (int)name.size, (const char *)name.bytes);
                 return;
         }
-        uint8_t *copy = malloc(name.size);
+        uint8_t *copy = malloc(name.size + 1);
         if (copy == NULL) {
                 out_of_memory(loading);
                 return;
         }
-        span_copy(copy, name);
+        *span_copy(copy, name) = '\0';
         user->name = span_of(copy, name.size);
         user->is_token = is_token;
         user->index = (uint32_t)users->users_count++;

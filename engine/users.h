@@ -39,7 +39,7 @@ int permission_sets_init(struct permission_sets *sets);
 void permission_sets_fini(struct permission_sets *sets);
 
 struct user {
-        struct span name;
+        struct span name;   /* a NUL follows */
         const char *bcrypt; /* NULL: a token known by its digest */
         uint8_t digest[TOKEN_DIGEST_BYTES];
         bool is_token;

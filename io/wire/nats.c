@@ -523,6 +523,8 @@ size_t nats_write_info(uint8_t *out, size_t out_size, const struct nats_info *in
         write_number(&writer, info->client_id);
         write_text(&writer, SPAN(",\"client_ip\":"));
         write_string(&writer, info->client_ip);
+        if (info->auth_required)
+                write_text(&writer, SPAN(",\"auth_required\":true"));
         if (info->lame_duck)
                 write_text(&writer, SPAN(",\"ldm\":true"));
         write_text(&writer, SPAN("} \r\n")); /* the blank: as nats-server does */

@@ -72,7 +72,7 @@ struct nats_info {
         uint16_t port;
         uint64_t client_id;
         size_t payload_bytes_max;
-        bool lame_duck;
+        bool auth_required, lame_duck;
 };
 /* Writes the INFO line, at most `out_size` bytes; returns its size, or 0 when it does not fit (1 KiB and six times the
  * spans always do: a byte may need an escape). What is not UTF-8 in a span becomes U+FFFD. */
