@@ -116,7 +116,7 @@ uint64_t sources_failed(struct sources *sources, struct source source, uint64_t 
         entry->failures += entry->failures < UINT32_MAX;
         if (ban_after != 0 && entry->failures >= ban_after)
                 entry->until_ns = now_ns + ban_ns;
-        if (entry->failures < 2)
+        if (ban_after == 0 || entry->failures < 2)
                 return 0;
         uint32_t doublings = entry->failures - 2 < 16 ? entry->failures - 2 : 16;
         uint64_t delay_ns = SOURCES_DELAY_NS << doublings;

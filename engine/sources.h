@@ -43,7 +43,7 @@ int sources_init(struct sources *sources, size_t sources_count);
 void sources_fini(struct sources *sources);
 
 /* A login failed. Returns how long its answer is to wait. With `ban_after` failures within a window the source is kept
- * out for `ban_ns` (0: never). */
+ * out for `ban_ns`; with 0 of them it is never, and does not wait either. */
 uint64_t sources_failed(struct sources *sources, struct source source, uint64_t now_ns, uint32_t ban_after,
                         uint64_t ban_ns);
 /* Keeps `source` out until `until_ns`, because another core says so. */

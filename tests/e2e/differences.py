@@ -11,5 +11,9 @@ DIFFERENCES = {
     'canonical-sizes': 'sizes are written anew in MSG and HMSG, without the leading zeros that they may have come with: no client '
                        'sends any',
     'credentials': 'nkey, JWT and TLS are not spoken yet: INFO offers no nonce and no TLS, so no client tries',
+    'wider-than-allowed': 'a pattern has to lie within what is allowed: nats-server takes w.> where only w.* is, because it '
+                          'reads the > as a word that the * matches',
+    'queue-denials': 'a denial that names no queue group holds in every group: in nats-server 2.9 a second one that names '
+                     'a group lifts it for members of other groups',
     'order-of-copies': 'a client with several matching subscriptions gets one copy for each, in no promised order',
 }

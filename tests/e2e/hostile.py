@@ -34,9 +34,10 @@ class Pair:
         self.subject = f'healthy.pair{Pair.pairs_count}'
         self.subscriber, self.publisher = Wire(server), Wire(server)
         self.number = 0
-        self.subscriber.say('CONNECT {"verbose":false}', f'SUB {self.subject} 1')
+        who = '"verbose":false' + (',"user":"bob","pass":"plain"' if 'users' in server.settings else '')
+        self.subscriber.say('CONNECT {%s}' % who, f'SUB {self.subject} 1')
         self.subscriber.settle()
-        self.publisher.say('CONNECT {"verbose":false}')
+        self.publisher.say('CONNECT {%s}' % who)
 
     def still_works(self):
         self.number += 1
@@ -437,3 +438,48 @@ def _(server):
     for size in range(len(whole) + 1):
         with server.connect() as connection:
             pour(connection, whole[:size])
+
+
+@attack('a thousand wrong logins at once, each with another password', users='usual')
+def _(server):
+    before = resident_bytes(server)
+    guesses = [server.connect() for _ in range(1000)]
+    for number, guess in enumerate(guesses):
+        guess.sendall(b'CONNECT {"user":"alice","pass":"guess%d"}\r\nPING\r\n' % number)
+    for guess in guesses:
+        heard = b''
+        try:
+            while data := guess.recv(4096):
+                heard += data
+        except ConnectionError:
+            pass
+        # Refused, or one of too many at a time and closed without a word; never let in.
+        assert b'PONG' not in heard and heard.count(b'\r\n') <= 2, heard
+        guess.close()
+    assert resident_bytes(server) - before < 64 << 20
+
+
+@attack('a login that never ends, and one that is all noise', users='usual')
+def _(server):
+    for data in (b'CONNECT {"user":"' + b'a' * 100000, b'CONNECT ' + b'{' * 4000 + b'\r\n', b'CONNECT {"user":"\x00","pass":"\xff"}\r\n',
+                 b'CONNECT {"user":"' + b'\\u0061' * 600 + b'","pass":"' + b'p' * 300 + b'"}\r\n', b'c' * 100000, b'CONNECT\r\n',
+                 b'CONNECT {"user":"bob","pass":{}}\r\n', b'CONNECT {"auth_token":"' + b't' * 4000 + b'"}\r\n'):
+        with server.connect() as connection:
+            pour(connection, data)
+            connection.settimeout(5 * PATIENCE)
+            try:
+                while connection.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+
+
+@attack('a flood behind a login that is not decided yet is not kept', users='usual')
+def _(server):
+    before = resident_bytes(server)
+    floods = [server.connect() for _ in range(200)]
+    for number, flood in enumerate(floods):
+        pour(flood, b'CONNECT {"user":"x%d","pass":"y"}\r\n' % number + b'PUB a 10\r\n0123456789\r\n' * 20000)
+    assert resident_bytes(server) - before < 64 << 20
+    for flood in floods:
+        drop(flood)

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 
 from server import PATIENCE, ROOT, Server
+import users
 from talk import Wire
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 0, 1, 2, 78
@@ -454,3 +455,166 @@ def _():
             wire.hear('PONG\r\n')
         wire.close()
         works(server)
+
+
+USERS = users.SETS['usual']
+
+
+def log_in(server, user, password, *lines):
+    wire = Wire(server)
+    wire.say('CONNECT {"verbose":false,"user":"%s","pass":"%s"}' % (user, password), *lines, 'PING')
+    return wire
+
+
+def write(path, text):
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def reload(server, word):
+    """Has the users read again, and waits for the word of it in the log."""
+    before = server.log().count(word)
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + SECONDS
+    while server.log().count(word) == before:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.01)
+
+
+@it('says of a broken users file where the fault is, and does not start')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'users.yaml')
+        for text, part in (('', ':1:1: '), ('users: [\n', ':2:1: '), ('users:\n  - name: a\n    password: secret\n', ':3:15: '),
+                           ('users:\n  - name: a\n    pasword: x\n', 'did you mean "password"'),
+                           ('users:\n  - {name: a, password: %s, listeners: ["1.2.3.4:5"]}\n' % users.WONDER, '--listen')):
+            write(path, text)
+            status, said = spate('run', '--listen', '127.0.0.1:0', '--admin', 'none', '--users', path)
+            assert status == EXIT_CONFIG and path in said and part in said, (status, said)
+        status, said = spate('run', '--listen', '127.0.0.1:0', '--admin', 'none', '--users', path + '.absent')
+        assert status == EXIT_CONFIG and 'No such file' in said, (status, said)
+
+
+@it('listens beyond loopback when there are users, but not with the admin address')
+def _():
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write(users.for_spate(USERS))
+        file.flush()
+        with Server('spate', flags=['--listen', '0.0.0.0:0', '--users', file.name]) as server:
+            wire = log_in(server, 'bob', 'plain')
+            wire.hear('PONG\r\n')
+            assert wire.info['auth_required'] is True
+            wire.close()
+        status, said = spate('run', '--listen', '127.0.0.1:0', '--admin', '0.0.0.0:0', '--users', file.name)
+        assert status == EXIT_CONFIG and 'admin address' in said, (status, said)
+
+
+@it('reads the users again on SIGHUP: who is gone is told, who may do less loses what it had')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'users.yaml')
+        write(path, users.for_spate(USERS))
+        with Server('spate', flags=['--users', path]) as server:
+            alice, bob = log_in(server, 'alice', 'wonder', 'SUB a.> 1', 'SUB w.x 2'), log_in(server, 'bob', 'plain', 'SUB a.> 1')
+            carol, dave = log_in(server, 'carol', 'plain', 'SUB a.> 1'), log_in(server, 'dave', 'plain')
+            for wire in (alice, bob, carol, dave):
+                wire.hear('PONG\r\n')
+            time.sleep(0.3)  # bob and carol would share a stream if they might see the same
+            less = [{**USERS[0], 'subscribe': {'allow': ['w.*']}}, {**USERS[1], 'subscribe': {'deny': ['a.new']}},
+                    {**USERS[2], 'subscribe': {'deny': ['a.new']}}]
+            write(path, users.for_spate(less))
+            reload(server, 'event=users_reloaded')
+            dave.hear("-ERR 'User Authentication Revoked'\r\n")
+            dave.hear_end()
+            alice.hear("-ERR 'Permissions Violation for Subscription to \"a.>\"'\r\n")
+            for subject in ('a.new', 'a.secret', 'w.x'):
+                bob.say(f'PUB {subject} 1', 'x')
+            bob.say('PING')
+            bob.hear('MSG a.secret 1 1\r\nx\r\nPONG\r\n')
+            carol.hear('MSG a.secret 1 1\r\nx\r\n')
+            alice.hear('MSG w.x 2 1\r\nx\r\n')
+            # A file with a fault changes nothing, and is told.
+            write(path, 'users: [')
+            reload(server, 'event=users_kept')
+            assert f'{path}:2:1: ' in server.log(), server.log()
+            for wire in (alice, bob, carol):
+                wire.settle()
+            # Another password: the old one is worth nothing, and who came in by it goes.
+            write(path, users.for_spate([{**USERS[1], 'password': users.WONDER}]))
+            reload(server, 'event=users_reloaded')
+            for wire in (alice, bob, carol):
+                wire.hear("-ERR 'User Authentication Revoked'\r\n")
+                wire.hear_end()
+            log_in(server, 'bob', 'plain').hear("-ERR 'Authorization Violation'\r\n")
+            log_in(server, 'bob', 'wonder').hear('PONG\r\n')
+
+
+@it('keeps out who guesses, until the users are read again')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'users.yaml')
+        write(path, users.for_spate(USERS))
+        with Server('spate', flags=['--users', path, '--ban-after', '5', '--ban-time', '1h']) as server:
+            inside = log_in(server, 'bob', 'plain')
+            inside.hear('PONG\r\n')
+            for number in range(5):
+                guess = log_in(server, 'alice', f'guess{number}')
+                guess.hear("-ERR 'Authorization Violation'\r\n")
+                guess.hear_end()
+            with server.connect() as refused:
+                assert refused.recv(100) == b''
+            inside.settle()
+            reload(server, 'event=users_reloaded')
+            deadline = time.monotonic() + SECONDS
+            while True:
+                with server.connect() as again:
+                    if again.recv(100).startswith(b'INFO '):
+                        break
+                assert time.monotonic() < deadline, server.log()
+                time.sleep(0.01)
+            log_in(server, 'alice', 'wonder').hear('PONG\r\n')
+
+
+@it('lets who has no credentials in as one user, at the listeners of that user alone')
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        path, unix = os.path.join(folder, 'users.yaml'), 'unix:' + os.path.join(folder, 'nats.sock')
+        write(path, 'users:\n  - {name: guest, password: "%s", listeners: ["%s"], publish: {allow: []}}\nno_auth_user: guest\n'
+              % (users.PLAIN, unix))
+        with Server('spate', flags=['--listen', unix, '--users', path]) as server:
+            wire = Wire(server)
+            wire.say('CONNECT {}')
+            wire.hear("-ERR 'Authorization Violation'\r\n")
+            with socket.socket(socket.AF_UNIX) as guest:
+                guest.settimeout(SECONDS)
+                guest.connect(unix[5:])
+                guest.sendall(b'CONNECT {"verbose":false}\r\nPUB a 0\r\n\r\nPING\r\n')
+                heard = b''
+                while not heard.endswith(b'PONG\r\n'):
+                    data = guest.recv(4096)
+                    assert data, heard
+                    heard += data
+                assert b'Permissions Violation for Publish to "a"' in heard, heard
+
+
+@it('makes lines for the users file that let in who has the password or the token')
+def _():
+    def passwd(*arguments, text=''):
+        return subprocess.run([os.environ['SPATE_BIN'], 'passwd', *arguments], input=text, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS)
+    password, token = passwd('--cost', '4', text='pass word\n'), passwd('--token')
+    assert (password.returncode, token.returncode) == (EXIT_OK, EXIT_OK), (password, token)
+    secret, line = token.stdout.splitlines()
+    for arguments, text in ((('secret',), ''), ((), ''), ((), 'x' * 73), (('--cost', '3'), 'x')):
+        refused = passwd(*arguments, text=text)
+        assert refused.returncode in (EXIT_FAILED, EXIT_USAGE) and refused.stderr and not refused.stdout, refused
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write(f'users:\n- name: a\n  {password.stdout}tokens:\n- name: t\n  {line}\n')
+        file.flush()
+        with Server('spate', flags=['--users', file.name]) as server:
+            log_in(server, 'a', 'pass word').hear('PONG\r\n')
+            wire = Wire(server)
+            wire.say('CONNECT {"verbose":false,"auth_token":"%s"}' % secret, 'PING')
+            wire.hear('PONG\r\n')
+            wire.close()
+            assert secret not in server.log() and 'pass word' not in server.log()

@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+import users
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # What a test asks for: the flag of spate, the key in nats-server's configuration.
@@ -24,6 +26,7 @@ SETTINGS = {
     'ping_interval': ('--ping-interval', 'ping_interval'),
     'ping_max': ('--ping-max', 'ping_max'),
     'max_stall': ('--max-stall', None),  # nats-server has write_deadline, which counts otherwise
+    'auth_timeout': ('--auth-timeout', None),  # a part of nats-server's `authorization`
     'handshake_timeout': ('--handshake-timeout', None),  # nats-server has none without authorization
 }
 LISTENING = {
@@ -46,6 +49,8 @@ class Server:
     """A running server. `kind` is 'spate' or 'reference'; `flags` and `backend` are for spate only; `before` is called in
     the new process just before it becomes the server."""
 
+    config = None
+
     def __init__(self, kind, settings=None, flags=(), backend=None, before=None):
         self.kind = kind
         self.settings = dict(settings or {})
@@ -62,19 +67,29 @@ class Server:
     def command(self, port):
         if self.kind == 'spate':
             binary = os.environ.get('SPATE_BIN') or os.path.join(ROOT, 'build/engine/spate')
-            flags = [part for name, value in self.settings.items() for part in (SETTINGS[name][0], str(value))]
+            flags = [part for name, value in self.settings.items() if name in SETTINGS for part in (SETTINGS[name][0], str(value))]
+            if 'users' in self.settings:
+                # Every test comes from one address: it must not be kept out for those that are wrong on purpose.
+                flags += ['--users', self.write(users.for_spate(users.SETS[self.settings['users']])), '--ban-after', '0']
             # Not pinned: the clients and the reference share the cores with it.
             return [binary, 'run', '--listen', f'127.0.0.1:{port}', '--cpus', 'none', '--backend', self.backend,
                     '--reactors', os.environ.get('E2E_REACTORS') or '1',
                     *([] if '--admin' in self.flags else ['--admin', 'none']), *self.flags, *flags]
         command = [find('nats-server'), '-a', '127.0.0.1', '-p', str(port or -1)]
-        lines = [f'{SETTINGS[name][1]}: {json.dumps(value)}' for name, value in self.settings.items() if SETTINGS[name][1]]
+        lines = [f'{SETTINGS[name][1]}: {json.dumps(value)}' for name, value in self.settings.items()
+                 if name in SETTINGS and SETTINGS[name][1]]
+        if 'users' in self.settings:
+            lines.append(users.for_reference(users.SETS[self.settings['users']], self.settings.get('auth_timeout', 2)))
         if lines:
-            self.config = tempfile.NamedTemporaryFile('w', suffix='.conf')
-            self.config.write('\n'.join(lines) + '\n')
-            self.config.flush()
-            command += ['-c', self.config.name]
+            command += ['-c', self.write('\n'.join(lines) + '\n')]
         return command
+
+    def write(self, text):
+        """A file for the server, as long as this object lives."""
+        self.config = tempfile.NamedTemporaryFile('w', suffix='.conf')
+        self.config.write(text)
+        self.config.flush()
+        return self.config.name
 
     def start(self, port):
         """Port 0 is any free one. A port asked for by number was ours a moment ago and may take a moment to come free."""
