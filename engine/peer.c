@@ -208,7 +208,7 @@ static void peer_take(struct reactor *reactor, struct peer *peer, struct span in
         if (in.size == 0 || peer->state != PEER_OPEN)
                 return;
         if (peer->holds != 0) {
-                peer_keep_later(reactor, peer, in);
+                peer_keep(reactor, peer, in); /* not later: what waits there may have come behind this */
                 return;
         }
         size_t needed = 0;

@@ -1,0 +1,220 @@
+/* peer: whatever is held back, for however long and however often, every operation is taken whole, once and in order,
+ * and the peer's end comes behind the last.
+ *
+ * The protocol under test speaks numbered operations of any size and is held by chance, in front of one or behind it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "engine/reactor.h"
+#include "io/sim.h"
+
+#define PEERS 6
+#define HEAD_BYTES 8 /* size of the whole, number */
+
+struct talker {
+        struct sim_peer *peer;
+        struct peer *of;         /* the engine's end */
+        uint32_t written, heard; /* operations */
+        uint32_t holds_count;
+        bool is_shut, has_ended;
+};
+
+static struct talker talkers[PEERS];
+static struct random chances;
+static uint64_t hold_1024; /* how often an operation is held, in 1/1024 */
+
+static const enum peer_hold kinds[] = {PEER_HELD_SUBSCRIBE, PEER_HELD_LOGIN, PEER_HELD_QUESTION, PEER_HELD_LAG};
+
+static uint8_t byte_of(uint32_t number, uint32_t i)
+{
+        return (uint8_t)(number * 31 + i * 7 + (i >> 8));
+}
+
+static struct talker *talker_of(const struct peer *peer)
+{
+        for (size_t i = 0; i < PEERS; i++)
+                if (talkers[i].of == peer)
+                        return &talkers[i];
+        return NULL;
+}
+
+static void numbers_opened(struct reactor *reactor, struct peer *peer)
+{
+        for (size_t i = 0; i < PEERS; i++)
+                if (sim_peer_io(talkers[i].peer) == reactor->io && sim_peer_id(talkers[i].peer) == peer->lane.id)
+                        talkers[i].of = peer;
+}
+
+static void hold_by_chance(struct reactor *reactor, struct peer *peer, struct talker *talker)
+{
+        if (!random_chance(&chances, hold_1024, 1024))
+                return;
+        talker->holds_count++;
+        peer_hold(reactor, peer, kinds[random_below(&chances, array_count(kinds))]);
+}
+
+static size_t numbers_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)
+{
+        struct talker *talker = talker_of(peer);
+        size_t taken = 0;
+        *needed = 0;
+        assert_int_equal(peer->holds, 0);
+        assert_int_equal(peer->state, PEER_OPEN);
+        while (taken < in.size) {
+                uint32_t size, number;
+                const uint8_t *at = in.bytes + taken;
+                if (in.size - taken < HEAD_BYTES)
+                        return taken;
+                memcpy(&size, at, sizeof size);
+                memcpy(&number, at + sizeof size, sizeof number);
+                assert_int_equal(number, talker->heard);
+                if (in.size - taken < size) {
+                        *needed = size;
+                        return taken;
+                }
+                hold_by_chance(reactor, peer, talker);
+                if (peer->holds != 0)
+                        return taken;
+                for (uint32_t i = HEAD_BYTES; i < size; i++)
+                        if (at[i] != byte_of(number, i))
+                                fail_msg("operation %u has a wrong byte at %u of %u", number, i, size);
+                talker->heard++;
+                taken += size;
+                hold_by_chance(reactor, peer, talker);
+                if (one || peer->holds != 0)
+                        return taken;
+        }
+        return taken;
+}
+
+static void numbers_ticked(struct reactor *reactor, struct peer *peer)
+{
+        (void)reactor;
+        (void)peer;
+}
+
+static void numbers_ended(struct reactor *reactor, struct peer *peer)
+{
+        struct talker *talker = talker_of(peer);
+        (void)reactor;
+        talker->has_ended = true;
+        talker->of = NULL; /* soon another's memory */
+}
+
+static const struct peer_protocol numbers = {
+        .name = "numbers",
+        .bytes = sizeof(struct peer),
+        .opened = numbers_opened,
+        .take = numbers_take,
+        .ticked = numbers_ticked,
+        .ended = numbers_ended,
+};
+
+/* One more operation, in pieces of any size. */
+static void speak(struct talker *talker)
+{
+        static uint8_t bytes[200000];
+        static const uint32_t size_max[] = {12, 100, 5000, 70000};
+        uint32_t size = HEAD_BYTES + (uint32_t)random_below(&chances, size_max[random_below(&chances, 4)]);
+        uint32_t number = talker->written++;
+        memcpy(bytes, &size, sizeof size);
+        memcpy(bytes + sizeof size, &number, sizeof number);
+        for (uint32_t i = HEAD_BYTES; i < size; i++)
+                bytes[i] = byte_of(number, i);
+        for (uint32_t done = 0, part; done < size; done += part) {
+                part = 1 + (uint32_t)random_below(&chances, size - done);
+                sim_peer_write(talker->peer, span_of(bytes + done, part));
+        }
+}
+
+static void let_go_by_chance(struct reactor *reactor, uint64_t chance_1024)
+{
+        for (size_t i = 0; i < PEERS; i++)
+                for (size_t k = 0; talkers[i].of != NULL && k < array_count(kinds); k++)
+                        if (random_chance(&chances, chance_1024, 1024))
+                                peer_release(reactor, talkers[i].of, kinds[k]);
+}
+
+static uint32_t run(uint64_t seed)
+{
+        struct sim_settings sim = sim_settings_rough(seed, seed % 2 == 0 ? SIM_KERNEL : SIM_TCP);
+        struct io_settings io_settings = {.backend = IO_BACKEND_SIM, .conns_max = 64};
+        struct cores_settings cores_settings = {.count = 1, .patterns_max = 10, .secret = "a secret of 16b"};
+        struct reactor_settings settings = {
+                .memory_bytes = (size_t)32 << 20,
+                .lag_bytes_max = 1 << 20,
+                .stall_ns_max = NS_PER_S,
+                .conns_max = 32,
+                .seed = seed + 1,
+        };
+        struct cores *cores;
+        struct reactor *reactor;
+        struct io *io;
+        char bound[IO_ADDRESS_BYTES_MAX];
+        uint32_t holds_count = 0;
+        sim.reset = 0;
+        if (sim.segment_bytes_max < 512)
+                sim.segment_bytes_max = 512;
+        memset(talkers, 0, sizeof talkers);
+        random_init(&chances, seed);
+        hold_1024 = (uint64_t)1 << random_below(&chances, 10);
+        assert_int_equal(sim_start(&io, &io_settings, &sim), 0);
+        assert_int_equal(cores_new(&cores, &cores_settings), 0);
+        assert_int_equal(reactor_new(&reactor, &settings, cores, io), 0);
+        assert_int_equal(reactor_listen(reactor, "10.0.0.1:1", &numbers, bound), 0);
+        for (size_t i = 0; i < PEERS; i++)
+                talkers[i].peer = sim_connect(io, 0);
+        for (unsigned turn = 0; turn < 300; turn++) {
+                struct talker *talker = &talkers[random_below(&chances, PEERS)];
+                if (!talker->is_shut && talker->written < 60)
+                        speak(talker);
+                if (!talker->is_shut && random_chance(&chances, 1, 50)) {
+                        talker->is_shut = true;
+                        sim_peer_shutdown(talker->peer);
+                }
+                let_go_by_chance(reactor, 100);
+                reactor_turn(reactor, io_now_ns(io) + random_below(&chances, 200000));
+        }
+        for (size_t i = 0; i < PEERS; i++)
+                if (!talkers[i].is_shut)
+                        sim_peer_shutdown(talkers[i].peer);
+        for (unsigned turn = 0; reactor->peers_count > 0; turn++) {
+                assert_true(turn < 100000);
+                let_go_by_chance(reactor, 500);
+                reactor_turn(reactor, io_now_ns(io) + 100000);
+        }
+        for (size_t i = 0; i < PEERS; i++) {
+                assert_true(talkers[i].has_ended);
+                assert_int_equal(talkers[i].heard, talkers[i].written);
+                holds_count += talkers[i].holds_count;
+        }
+        assert_int_equal(reactor->kept_bytes, 0);
+        assert_int_equal(reactor->lanes.memory.taken_bytes, 0);
+        reactor_free(reactor);
+        cores_free(cores);
+        return holds_count;
+}
+
+static void held_input_is_taken_whole_and_in_order(void **state)
+{
+        (void)state;
+        uint64_t holds_count = 0;
+        epoch_register();
+        for (uint64_t seed = 1; seed <= 150; seed++)
+                holds_count += run(seed);
+        epoch_unregister();
+        assert_true(holds_count > 5000);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(held_input_is_taken_whole_and_in_order),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
