@@ -375,8 +375,8 @@ static size_t hear_delivery(struct world *world, size_t index, char *line, uint8
                 words[count++] = word;
         bool is_headed = strcmp(words[0], "HMSG") == 0, is_message = strcmp(words[0], "MSG") == 0;
         size_t plain = is_headed ? 5 : 4; /* words without a reply subject */
-        must((is_headed || is_message) && rest == NULL && (count == plain || count == plain + 1), "client %zu got %s",
-             index, words[0]);
+        must((is_headed || is_message) && rest == NULL && (count == plain || count == plain + 1),
+             "client %zu got %s %s %s", index, words[0], count > 1 ? words[1] : "", count > 2 ? words[2] : "");
         must(!is_headed || world->clients[index].headers, "client %zu got headers", index);
         size_t total = strtoul(words[count - 1], NULL, 10);
         size_t head = is_headed ? strtoul(words[count - 2], NULL, 10) : 0;
@@ -582,7 +582,7 @@ static void settle(struct world *world)
                 if (!world->clients[i].is_over)
                         say_ping(world, &world->clients[i]);
         }
-        uint64_t until_ns = io_clock_ns(world->io[0]) + 300 * NS_PER_MS; /* late acknowledgements, too */
+        uint64_t settled_ns = 0; /* late acknowledgements take their time, too */
         for (int turns = 0; turns < 200000; turns++) {
                 bool is_settled = true;
                 turn(world, 5 * NS_PER_MS);
@@ -592,7 +592,9 @@ static void settle(struct world *world)
                         is_settled &= client->is_over ||
                                       (client->pongs_heard == client->pings_written && client->input_bytes == 0);
                 }
-                if (is_settled && io_clock_ns(world->io[0]) >= until_ns) {
+                if (!is_settled || settled_ns == 0)
+                        settled_ns = io_clock_ns(world->io[0]);
+                if (is_settled && io_clock_ns(world->io[0]) >= settled_ns + 250 * NS_PER_MS) {
                         world->is_settling = false;
                         return;
                 }
