@@ -62,6 +62,7 @@
         ROW(ACCEPTS_REFUSED, "accepts_refused", "", "Connections closed at once: no slot or no file descriptor", COUNTER_TOTAL)                              \
         ROW(BUFFERS_SHORT, "receive_buffers_short", "", "Times that no receive buffer was free", COUNTER_TOTAL)                                              \
         ROW(CONNECTIONS, "connections", "", "Connections open now", COUNTER_GAUGE)                                                                           \
+        ROW(CLIENTS, "clients", "", "Clients let in and not gone, which --max-connections limits", COUNTER_GAUGE)                                            \
         ROW(SUBSCRIPTIONS, "subscriptions", "", "Subscriptions now", COUNTER_GAUGE)                                                                          \
         ROW(PATTERNS, "patterns", "", "Distinct patterns now", COUNTER_GAUGE)                                                                                \
         ROW(COHORTS, "cohorts", "", "Cohorts now, waiting ones included", COUNTER_GAUGE)                                                                     \

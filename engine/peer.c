@@ -2,6 +2,7 @@
 #include "engine/peer.h"
 
 #include "engine/base/log.h"
+#include "engine/door.h"
 #include "engine/reactor.h"
 
 void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
@@ -15,7 +16,8 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
                 return;
         }
         /* Who comes while we go is told by the closed door, as those who come a moment later are. */
-        struct peer *peer = reactor->is_stopping ? NULL : pool_take(&reactor->peers);
+        bool may_enter = !reactor->is_stopping && door_has_slot(reactor, protocol);
+        struct peer *peer = may_enter ? pool_take(&reactor->peers) : NULL;
         if (peer == NULL) {
                 reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
                 io_close(reactor->io, id, false);
@@ -37,6 +39,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         assert(reactor->by_index[io_id_index(id)] == NULL);
         reactor->by_index[io_id_index(id)] = peer;
         reactor->peers_count++;
+        reactor->admins_count += protocol == &admin_protocol;
         counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
         protocol->opened(reactor, peer);
 }
@@ -445,6 +448,8 @@ void peer_closed(struct reactor *reactor, struct peer *peer)
         lane_fini(&reactor->lanes, &peer->lane, (enum loss)peer->loss);
         reactor->by_index[io_id_index(peer->lane.id)] = NULL;
         reactor->peers_count--;
+        reactor->admins_count -= peer->protocol == &admin_protocol;
+        door_leave(reactor, peer);
         counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
         pool_give(&reactor->peers, peer);
 }

@@ -87,6 +87,8 @@ struct peer {
         uint8_t holds;  /* enum peer_hold, or-ed */
         bool is_paused; /* by io_pause() */
         bool is_end_kept;
+        bool is_client;         /* let in by the door */
+        uint32_t address_place; /* where its address is counted */
         char address[PEER_ADDRESS_BYTES];
 };
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/door.h"
 #include "engine/question.h"
 #include "engine/watermark.h"
 
@@ -36,12 +37,13 @@ static size_t reactor_peer_bytes(void)
         return sizeof(struct session) > sizeof(struct admin) ? sizeof(struct session) : sizeof(struct admin);
 }
 
-/* Slots beyond the limit, so that who comes too many is told and not just closed, and the admin address still answers.
- */
+/* With those beyond the limit that the door keeps. */
 static uint32_t reactor_slots(const struct reactor_settings *settings)
 {
-        return settings->conns_max + 64;
+        return settings->conns_max + DOOR_SLOTS;
 }
+
+#define ACCEPTS_MAX 64
 
 static size_t reactor_spans_max(const struct reactor_settings *settings)
 {
@@ -88,7 +90,9 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         list_init(&reactor->resumed);
         list_init(&reactor->questions);
         reactor->finish_ns = PEER_FINISH_NS;
-        reactor->settings.io.conns_max = reactor_slots(settings);
+        /* Those who are closed without a word need no slot here, but one of the backend's, for a turn. */
+        reactor->settings.io.conns_max = reactor_slots(settings) + 2 * ACCEPTS_MAX;
+        reactor->settings.io.accepts_max = ACCEPTS_MAX;
         list_init(&reactor->crowded);
         list_init(&reactor->kept);
         random_secret(seeds, sizeof seeds);
@@ -113,6 +117,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                 error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(), reactor_slots(settings));
         if (error == 0)
                 error = counters_init(&reactor->counters, COUNTERS_COUNT);
+        if (error == 0 && settings->address_conns_max > 0)
+                error = addresses_init(&reactor->addresses, settings->conns_max);
         if (error == 0)
                 error = ledger_init(&reactor->ledger);
         if (error == 0) {
@@ -171,6 +177,7 @@ void reactor_free(struct reactor *reactor)
         }
         registry_fini(&reactor->registry);
         counters_fini(&reactor->counters);
+        addresses_fini(&reactor->addresses);
         ledger_fini(&reactor->ledger);
         pool_fini(&reactor->peers);
         if (reactor->routes.table != NULL)
@@ -673,6 +680,9 @@ void reactor_print_plan(const struct reactor_settings *settings, const struct co
                  "session and cursor (--max-connections)", &sum);
         plan_row(out, "closed spans", count * reactor_spans_max(settings), sizeof(struct lane_span),
                  "private bytes between shared ones", &sum);
+        if (settings->address_conns_max > 0)
+                plan_row(out, "addresses", count, addresses_bytes(settings->conns_max),
+                         "how many from each (--max-connections-per-address)", &sum);
         plan_row(out, "receive buffers", count * settings->io.receive_buffers_count, settings->io.receive_buffer_bytes,
                  "input of one turn (--receive-buffers)", &sum);
         if (count > 1)

@@ -16,6 +16,7 @@
 #include "engine/lane.h"
 #include "engine/ledger.h"
 #include "engine/peer.h"
+#include "engine/addresses.h"
 #include "engine/admin.h"
 #include "engine/cores.h"
 #include "engine/registry.h"
@@ -40,7 +41,8 @@ struct reactor_settings {
         uint64_t quiet_ns; /* how long a set of subscriptions must not change before it may be shared */
         uint64_t ping_interval_ns;
         uint32_t pings_out_max;
-        uint32_t conns_max;
+        uint32_t conns_max;         /* clients of all reactors together */
+        uint32_t address_conns_max; /* ... and of one address; 0: no limit */
         uint32_t subscriptions_max; /* per connection; 0: no limit of its own */
         struct nats_limits nats;
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
@@ -95,6 +97,9 @@ struct reactor {
         struct peer **by_index; /* by io_id_index() */
         uint32_t by_index_count;
         uint32_t peers_count;
+        uint32_t clients_count; /* of these: let in */
+        uint32_t admins_count;
+        struct addresses addresses; /* of the clients, when there is a limit */
         struct timerwheel wheel;
         struct random random;
         struct counters counters;

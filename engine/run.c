@@ -14,6 +14,7 @@
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
 #include "engine/crew.h"
+#include "engine/door.h"
 #include "engine/portholder.h"
 
 extern char **environ;
@@ -145,6 +146,7 @@ static int settings_from(const struct options *options, unsigned reactors_count,
                 .ping_interval_ns = options_number(options, OPTION_PING_INTERVAL),
                 .pings_out_max = (uint32_t)options_number(options, OPTION_PING_MAX),
                 .conns_max = (uint32_t)options_number(options, OPTION_MAX_CONNECTIONS),
+                .address_conns_max = (uint32_t)options_number(options, OPTION_MAX_PER_ADDRESS),
                 .subscriptions_max = (uint32_t)options_number(options, OPTION_MAX_SUBSCRIPTIONS),
                 .nats = {.control_line_bytes_max = options_number(options, OPTION_MAX_CONTROL_LINE),
                          .payload_bytes_max = options_number(options, OPTION_MAX_PAYLOAD)},
@@ -184,7 +186,8 @@ static int lag_from(const struct options *options, struct lag_rules *rules, stru
 static void fit_descriptors(unsigned reactors_count, struct reactor_settings *settings)
 {
         struct rlimit limit;
-        rlim_t spare = 112 + 16 * (rlim_t)reactors_count; /* listeners, backends, those told that they are too many */
+        /* Listeners and backends, and those whom each reactor tells that they are too many, its admin's, its newest. */
+        rlim_t spare = 48 + (rlim_t)reactors_count * (DOOR_SLOTS + 16);
         rlim_t wanted = (rlim_t)settings->conns_max + spare;
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
                 return;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#include "engine/door.h"
 #include "engine/queuegroup.h"
 #include "engine/reactor.h"
 #include "engine/watermark.h"
@@ -692,7 +693,7 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         session->handshake_ns = now + reactor->settings.handshake_ns;
         session->ping_ns = now + reactor->settings.ping_interval_ns;
         login_opened(reactor, session);
-        if (reactor->peers_count > reactor->settings.conns_max || reactor->watermark >= WATERMARK_CLOSED) {
+        if (reactor->watermark >= WATERMARK_CLOSED || !door_enter(reactor, peer)) {
                 session_refuse(reactor, session, SPAN("-ERR 'maximum connections exceeded'\r\n"), COUNT_CLOSED_REFUSED);
                 return;
         }
