@@ -250,14 +250,16 @@ static size_t frames_take_timed(struct crowd *crowd, struct member *member, stru
 
 static size_t frames_take_verified(struct crowd *crowd, struct member *member, struct span input)
 {
-        return frames_take(crowd, member, input, crowd->is_timed, true);
+        return frames_take(crowd, member, input, crowd->is_timed && !member->stalls, true);
 }
 
 static size_t frames_take_any(struct crowd *crowd, struct member *member, struct span input)
 {
         if (crowd->recipe->verify)
                 return frames_take_verified(crowd, member, input);
-        return crowd->is_timed ? frames_take_timed(crowd, member, input) : frames_take_plain(crowd, member, input);
+        /* What somebody left unread for seconds says nothing of the server. */
+        return crowd->is_timed && !member->stalls ? frames_take_timed(crowd, member, input)
+                                                  : frames_take_plain(crowd, member, input);
 }
 
 /* A delivery whose header is not the expected one: rare, but counted and checked just the same. */
