@@ -34,6 +34,7 @@ struct logins {
         uint64_t refused;  /* told so, and closed */
         uint64_t accepted; /* let in, the one answer that must not be */
         uint64_t silent;   /* closed without a word */
+        uint64_t reset;    /* the same, with a reset */
         uint64_t failed;   /* no connection */
         uint64_t skipped;  /* not begun: too many were waiting */
         struct latency latency;
@@ -158,6 +159,8 @@ static void attempt_hear(struct logins *logins, struct attempt *attempt, uint64_
                 logins->accepted++;
         } else if (attempt->is_refused) {
                 logins->refused++;
+        } else if (got < 0) {
+                logins->reset++;
         } else {
                 logins->silent++;
         }
@@ -195,6 +198,7 @@ void logins_report(const struct logins *logins, struct report *report)
         report_number(report, "logins_refused", (double)logins->refused);
         report_number(report, "logins_accepted", (double)logins->accepted);
         report_number(report, "logins_silent", (double)logins->silent);
+        report_number(report, "logins_reset", (double)logins->reset);
         report_number(report, "logins_failed", (double)logins->failed);
         report_number(report, "logins_skipped", (double)logins->skipped);
         report_number(report, "logins_waiting", (double)(ATTEMPTS_MAX - logins->free_count));
