@@ -30,6 +30,7 @@
         ROW(COHORT_APPENDS, "cohort_appends", "", "Events encoded into a cohort's stream", COUNTER_TOTAL)                                                    \
         ROW(PRIVATE_APPENDS, "private_appends", "", "Events encoded for one subscriber alone", COUNTER_TOTAL)                                                \
         ROW(CROSSINGS, "crossings", "", "Events sent to another reactor, once for each", COUNTER_TOTAL)                                                      \
+        ROW(PUBLISHERS_BLOCKED, "publishers_blocked", "", "Times that a publisher was held for a subscriber with the lag policy block", COUNTER_TOTAL) \
         ROW(PUBLISHERS_HELD, "publishers_held", "", "Times that a publisher was held because a mailbox was full", COUNTER_TOTAL)                             \
         ROW(WATERMARK_CUTS, "watermark_cuts", "", "Subscribers cut off because memory was nearly full and they were furthest behind", COUNTER_TOTAL)           \
         ROW(CONNECTIONS_ACCEPTED, "connections_accepted", "", "Connections accepted", COUNTER_TOTAL)                                                         \

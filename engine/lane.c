@@ -791,11 +791,15 @@ static struct lane *lanes_shed_from(struct lanes *lanes, struct list *list, bool
         return NULL;
 }
 
-struct lane *lanes_shed(struct lanes *lanes)
+struct lane *lanes_skip_for_memory(struct lanes *lanes)
 {
         struct lane *lane = lanes_shed_from(lanes, &lanes->patient, false);
-        if (lane == NULL)
-                lane = lanes_shed_from(lanes, &lanes->waiting, false);
+        return lane != NULL ? lane : lanes_shed_from(lanes, &lanes->waiting, false);
+}
+
+struct lane *lanes_shed(struct lanes *lanes)
+{
+        struct lane *lane = lanes_skip_for_memory(lanes);
         if (lane == NULL)
                 lane = lanes_shed_from(lanes, &lanes->waiting, true);
         if (lane == NULL)

@@ -165,6 +165,8 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss);
 /* Drops from a waiting lane what may be dropped; where there is nothing, cuts the lane that has waited longest for the
  * network, and so pins the oldest bytes. Returns it; NULL: nobody is left from whom anything can be had. */
 struct lane *lanes_shed(struct lanes *lanes);
+/* The first half of that: nobody is cut. NULL: nobody holds anything that may be dropped. */
+struct lane *lanes_skip_for_memory(struct lanes *lanes);
 /* Looks at every waiting lane: who is beyond its limit is cut or put into lanes->lagging. A step each. */
 void lanes_look(struct lanes *lanes);
 /* Once or twice a turn: cuts the lanes from which the network has taken nothing for stall_ns_max, looks for those

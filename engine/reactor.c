@@ -578,6 +578,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 deadline_ns = timer_ns;
         if (tend_ns < deadline_ns)
                 deadline_ns = tend_ns;
+        if (reactor->blocking_ns < deadline_ns)
+                deadline_ns = reactor->blocking_ns;
         if (unlikely(reactor->drain == REACTOR_TAKES_LEAVE && reactor->drain_next < reactor->by_index_count) &&
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
@@ -608,6 +610,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
          * the sleep. */
         lanes_tend(&reactor->lanes, io_now_ns(io));
+        reactor->blocking_ns = blocking_tend(reactor);
+        sessions_tell_lag(reactor);
         enum watermark watermark = reactor->watermark;
         reactor_count(reactor, COUNT_WATERMARK_CUTS,
                       watermark_keep(&watermark, &reactor->lanes, reactor->settings.stall_ns_max));

@@ -11,6 +11,7 @@
 #include "engine/base/pool.h"
 #include "engine/base/random.h"
 #include "engine/base/timerwheel.h"
+#include "engine/blocking.h"
 #include "engine/counter_table.h"
 #include "engine/lag.h"
 #include "engine/lane.h"
@@ -68,6 +69,8 @@ struct reactor {
         struct bell *bell; /* ours */
         /* By the other reactor's number; NULL at our own. */
         struct mailbox *out[MATCH_REACTORS_MAX], *in[MATCH_REACTORS_MAX];
+        struct blocking blocking;
+        uint64_t blocking_ns; /* when the next held publisher may go on */
         struct list held;      /* peers held for a mailbox, the first first, by wait_link */
         struct list resumed;   /* peers to go on with, by resume_link */
         struct list questions; /* that have not been answered by all yet */

@@ -375,6 +375,8 @@ void route_unsubscribe(struct reactor *reactor, struct subscription *subscriptio
         list_remove(&subscription->route_link);
         list_remove(&subscription->session_link);
         subscription->session->subscriptions_count--;
+        if (subscription->session->lag_subscription == subscription)
+                subscription->session->lag_subscription = NULL;
         map_remove(&routes->by_sid, &subscription->node);
         routes->subscriptions_count--;
         route->subscriptions_count--;
@@ -870,6 +872,10 @@ size_t route_publish(struct reactor *reactor, struct session *from, const struct
                         break;
                 }
                 delivered_sum += delivered;
+                if (unlikely(reactor->lanes.was_blocking)) {
+                        reactor->lanes.was_blocking = false;
+                        blocking_hold(reactor, routes->reactor, from->peer.lane.id);
+                }
                 reactor_relieve(reactor);
         }
         /* Only now: learning a subject may overwrite the row that an event of this batch was just answered from. */
@@ -909,6 +915,10 @@ bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
                 }
         }
         reactor->routes.deliveries_count += delivered;
+        if (unlikely(reactor->lanes.was_blocking)) {
+                reactor->lanes.was_blocking = false;
+                blocking_hold(reactor, sender, told.from);
+        }
         reactor_relieve(reactor);
         if (left_count == 0) {
                 mailbox_consume(reactor->in[sender]);

@@ -331,6 +331,40 @@ static void session_refuse_subscription(struct reactor *reactor, struct session 
                 session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
 }
 
+/* What may be skipped of the events of a connection that goes on. */
+static const enum loss lag_reasons[] = {LOSS_LAG_SKIP, LOSS_CONFLATED, LOSS_MEMORY_SHED};
+
+static void session_tell_lag(struct reactor *reactor, struct session *session)
+{
+        const struct account *account = &session->peer.lane.account;
+        struct event event = {.subject = SPAN(SESSION_LAG_SUBJECT)};
+        char text[160];
+        if (session->lag_subscription == NULL || session->peer.state != PEER_OPEN)
+                return;
+        for (size_t i = 0; i < array_count(lag_reasons); i++) {
+                uint64_t total = account->dropped[lag_reasons[i]], skipped = total - session->lag_told[i];
+                if (skipped == 0)
+                        continue;
+                session->lag_told[i] = total;
+                int size = snprintf(text, sizeof text,
+                                    "{\"type\":\"lagged\",\"skipped\":%llu,\"reason\":\"%s\",\"total\":%llu}",
+                                    (unsigned long long)skipped, loss_name(lag_reasons[i]), (unsigned long long)total);
+                event.payload = span_of(text, (size_t)size);
+                /* A reply, which no account has; and should the client lag on, no reason to cut it. */
+                session_encode(reactor, session, subscription_sid(session->lag_subscription), &event,
+                               STREAM_REPLY | stream_lag_flags(LAG_DROP_OLDEST));
+        }
+}
+
+void sessions_tell_lag(struct reactor *reactor)
+{
+        for (struct lane *lane; (lane = lanes_take_news(&reactor->lanes)) != NULL;) {
+                struct peer *peer = container_of(lane, struct peer, lane);
+                if (peer->protocol == &session_protocol)
+                        session_tell_lag(reactor, session_of(peer));
+        }
+}
+
 /* Decides what becomes of the subscription's events when its client lags. Before anything is keyed by it. */
 static void session_resolve_lag(struct reactor *reactor, struct session *session, struct subscription *subscription,
                                 struct span subject)
@@ -338,6 +372,12 @@ static void session_resolve_lag(struct reactor *reactor, struct session *session
         const struct reactor_settings *settings = &reactor->settings;
         if (settings->lag == NULL)
                 return;
+        if (span_equal(subject, SPAN(SESSION_LAG_SUBJECT)) && subscription->group == NULL) {
+                session->lag_subscription = subscription;
+                for (size_t i = 0; i < array_count(lag_reasons); i++)
+                        session->lag_told[i] = session->peer.lane.account.dropped[lag_reasons[i]];
+                return; /* told by us, whatever rules there are; it should not make the lane less patient */
+        }
         struct lag lag = lag_resolve(settings->lag, settings->lag_policies[session->peer.listener], subject);
         subscription->policy = (uint8_t)lag.policy;
         lane_set_lag(&reactor->lanes, &session->peer.lane, lag);

@@ -18,6 +18,8 @@ struct session {
         struct list crowded_link;         /* in reactor->crowded */
         struct registered_cohort *cohort; /* joined, or waiting for a second member */
         uint64_t key_low, key_high;       /* sum over the shareable subscriptions: see registry.h */
+        struct subscription *lag_subscription; /* to SESSION_LAG_SUBJECT; NULL: it does not want to know */
+        uint64_t lag_told[3];                  /* what it knows to be skipped, for each of its reasons */
         uint32_t subscriptions_count;
         uint32_t shareable_count;
         uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
@@ -65,6 +67,10 @@ void session_subscribed(struct reactor *reactor, struct subscription *subscripti
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event);
 /* Nobody was there for a request. */
 void session_no_responders(struct reactor *reactor, struct session *session, const struct event *event);
+/* On this subject a client hears what was skipped of its own events, if it subscribes to it by name. */
+#define SESSION_LAG_SUBJECT "$SPATE.LAG"
+/* Tells those who want to know of it that something was skipped, now that they read again. */
+void sessions_tell_lag(struct reactor *reactor);
 /* Takes sessions whose way out has too many turns (LANE_SPANS_CROWDED) out of their cohorts until it is drained. */
 void sessions_part_crowded(struct reactor *reactor);
 /* Tells the client that the server goes away (lame duck). */

@@ -64,6 +64,8 @@ unsigned watermark_keep(enum watermark *watermark, struct lanes *lanes, uint64_t
                                               : stall_ns_max;
         }
         /* Members of one cohort pin the same bytes: cutting one may free nothing, and the next one is as large. */
+        while (now == WATERMARK_CUTTING && lanes_skip_for_memory(lanes) != NULL)
+                now = watermark_of(now, memory->taken_bytes, memory->region_bytes);
         for (struct lane *lane; now == WATERMARK_CUTTING && (lane = watermark_largest(lanes)) != NULL; cut_count++) {
                 lane_cut(lanes, lane, LOSS_MEMORY_SHED);
                 now = watermark_of(now, memory->taken_bytes, memory->region_bytes);
