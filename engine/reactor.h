@@ -70,7 +70,7 @@ struct reactor {
         /* By the other reactor's number; NULL at our own. */
         struct mailbox *out[MATCH_REACTORS_MAX], *in[MATCH_REACTORS_MAX];
         struct blocking blocking;
-        uint64_t blocking_ns; /* when the next held publisher may go on */
+        uint64_t blocking_ns;  /* when the next held publisher may go on */
         struct list held;      /* peers held for a mailbox, the first first, by wait_link */
         struct list resumed;   /* peers to go on with, by resume_link */
         struct list questions; /* that have not been answered by all yet */

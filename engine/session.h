@@ -14,10 +14,10 @@
 
 struct session {
         struct peer peer;
-        struct list subscriptions;        /* by session_link, oldest first */
-        struct list crowded_link;         /* in reactor->crowded */
-        struct registered_cohort *cohort; /* joined, or waiting for a second member */
-        uint64_t key_low, key_high;       /* sum over the shareable subscriptions: see registry.h */
+        struct list subscriptions;             /* by session_link, oldest first */
+        struct list crowded_link;              /* in reactor->crowded */
+        struct registered_cohort *cohort;      /* joined, or waiting for a second member */
+        uint64_t key_low, key_high;            /* sum over the shareable subscriptions: see registry.h */
         struct subscription *lag_subscription; /* to SESSION_LAG_SUBJECT; NULL: it does not want to know */
         uint64_t lag_told[3];                  /* what it knows to be skipped, for each of its reasons */
         uint32_t subscriptions_count;
