@@ -87,8 +87,13 @@ void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct even
                 cohort->looked_byte = cohort->stream.head_byte;
                 lanes_look(lanes);
         }
-        if (unlikely(cohort->blocking_count > 0) && policy == LAG_BLOCK)
-                lanes->was_blocking = true;
+        if (unlikely(policy == LAG_BLOCK && stream_held_bytes(&cohort->stream) > lanes->look_bytes)) {
+                /* The idle ones have all of them as much to take: one stands for them until it is known who is slow. */
+                if (!list_is_empty(&cohort->idle))
+                        lane_meet_blocking(lanes, list_entry(cohort->idle.next, struct lane, link));
+                if (cohort->blocking_count > 0)
+                        lanes->was_blocking = true;
+        }
 }
 
 void cohort_refuse(struct lanes *lanes, struct cohort *cohort, enum loss loss)

@@ -294,6 +294,17 @@ static void lane_unblock(struct lane *lane, enum lane_blocking blocking)
         lane->blocking = (uint8_t)blocking;
 }
 
+/* An operation with the policy block was appended. Other than a cut, this does not wait until the network was offered
+ * what there is: who publishes much in one turn is held before it is too much. */
+void lane_meet_blocking(struct lanes *lanes, struct lane *lane)
+{
+        if (lane->blocking == LANE_BLOCKS_NOBODY && !lane->is_cut &&
+            lane_pending_bytes(lane) > lane_cut_bytes(lanes, lane) / 2)
+                lane_block(lanes, lane);
+        if (lane->blocking == LANE_BLOCKS)
+                lanes->was_blocking = true;
+}
+
 /* It waits for the network, and may be beyond a limit. */
 static void lane_look(struct lanes *lanes, struct lane *lane)
 {
@@ -423,10 +434,12 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t 
         }
         lane_mark_ready(lanes, lane);
         /* Whom the network was not even offered this has not fallen behind. */
-        if (unlikely(stream_held_bytes(&lane->own) > lanes->look_bytes) && list_is_linked(&lane->waiting_link))
-                lane_look(lanes, lane);
-        if (unlikely(lane->blocking == LANE_BLOCKS) && stream_lag_of(flags) == LAG_BLOCK)
-                lanes->was_blocking = true;
+        if (unlikely(stream_held_bytes(&lane->own) > lanes->look_bytes)) {
+                if (stream_lag_of(flags) == LAG_BLOCK)
+                        lane_meet_blocking(lanes, lane);
+                if (list_is_linked(&lane->waiting_link))
+                        lane_look(lanes, lane);
+        }
 }
 
 void lane_append(struct lanes *lanes, struct lane *lane, struct span operation)

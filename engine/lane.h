@@ -198,6 +198,7 @@ static inline bool lane_is_drained(const struct lane *lane)
 size_t lane_gather(const struct lane *lane, size_t skip_bytes, size_t bytes_max, struct span pieces[IO_PIECES_MAX]);
 void lane_mark_ready(struct lanes *lanes, struct lane *lane);
 void lane_wait_for_release(struct lanes *lanes, struct lane *lane);
+void lane_meet_blocking(struct lanes *lanes, struct lane *lane);
 
 /* For skip.c. */
 struct stream *lane_span_stream(struct lane *lane, const struct lane_span *span);
