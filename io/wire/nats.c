@@ -641,9 +641,9 @@ struct span nats_message_key(struct span operation)
         struct span verb = span_starts_with(operation, SPAN("MSG "))    ? SPAN("MSG ")
                            : span_starts_with(operation, SPAN("HMSG ")) ? SPAN("HMSG ")
                                                                         : SPAN_NONE;
-        struct span rest = span_skip(operation, verb.size);
-        if (verb.size == 0 || rest.size == 0)
+        if (operation.size == verb.size || verb.size == 0)
                 return SPAN_NONE;
+        struct span rest = span_skip(operation, verb.size);
         const uint8_t *blank = memchr(rest.bytes, ' ', rest.size);
         if (blank == NULL)
                 return SPAN_NONE;
