@@ -633,10 +633,12 @@ static bool is_possible(const struct world *world, const struct subscribed *subs
                event->moment.written_step <= subscription->ended.acked_step;
 }
 
-/* What its reactor has dropped, for whatever reason. */
+/* What its reactor has dropped, and whom it has cut: they are owed nothing more, so nothing may have been dropped. */
 static uint64_t dropped_beside(const struct world *world, const struct client *client)
 {
-        return account_dropped(&world->reactors[client->reactor]->lanes.account);
+        const struct reactor *reactor = world->reactors[client->reactor];
+        return account_dropped(&reactor->lanes.account) + counter_read(&reactor->counters, COUNT_CLOSED_SLOW) +
+               counter_read(&reactor->counters, COUNT_CLOSED_MEMORY);
 }
 
 /* It has not stayed until the end, or was slow and has been cut, or shares its reactor with one who was. */
