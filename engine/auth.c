@@ -674,15 +674,21 @@ static void waiting_free(struct list *waiting)
         }
 }
 
+void auth_stop(struct auth *auth)
+{
+        if (auth == NULL || !auth->has_thread)
+                return;
+        auth->gates[0].stop_message.kind = MESSAGE_STOP;
+        gate_ask(&auth->gates[0], &auth->gates[0].stop_message);
+        pthread_join(auth->thread, NULL);
+        auth->has_thread = false;
+}
+
 void auth_free(struct auth *auth)
 {
         if (auth == NULL)
                 return;
-        if (auth->has_thread) {
-                auth->gates[0].stop_message.kind = MESSAGE_STOP;
-                gate_ask(&auth->gates[0], &auth->gates[0].stop_message);
-                pthread_join(auth->thread, NULL);
-        }
+        auth_stop(auth);
         if (auth->bell >= 0)
                 close(auth->bell);
         waiting_free(&auth->fresh);

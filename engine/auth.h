@@ -37,6 +37,9 @@ struct auth_settings {
 /* 0, or -errno with one line in `error`: loads the users and starts the worker. Before reactors are pinned to cores,
  * because the worker is not to share theirs. */
 int auth_new(struct auth **auth, const struct auth_settings *settings, char error[OPTIONS_ERROR_BYTES]);
+/* Ends the worker, which wakes reactors while it lives: before the first of them is freed, by the first one's thread,
+ * while no other turns. What it has said stays. Accepts NULL. */
+void auth_stop(struct auth *auth);
 /* Every reactor is done with its gate. Accepts NULL. */
 void auth_free(struct auth *auth);
 /* Reads the users file again. The first reactor's thread. What comes of it is logged. */

@@ -528,6 +528,7 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
                 status = crew_serve(crew, options, error);
                 io_to_wake = NULL;
         }
+        auth_stop(auth);
         crew_free(crew);
         auth_free(auth);
         free(listeners.text);
