@@ -37,11 +37,13 @@ extern char **environ;
 
 /* clang-format off */
 #define ROW_SERVER  {.name = "server", .type = OPTION_TEXT, .value = "127.0.0.1:4222", .help = "the server: HOST:PORT, nats://HOST:PORT or unix:PATH"}
+#define ROW_USER    {.name = "user", .type = OPTION_TEXT, .value = "", .help = "log in as this user; the password is in SPATE_PASSWORD. Without one, a token may be in SPATE_TOKEN"}
 #define ROW_TIMEOUT {.name = "timeout", .type = OPTION_TIME, .value = "10s", .min = NS_PER_MS, .max = 86400 * NS_PER_S, .help = "how long the server may take for one step"}
 
-enum { PUB_SERVER, PUB_REPLY, PUB_HEADER, PUB_COUNT, PUB_LINES, PUB_REQUEST, PUB_RAW, PUB_TIMEOUT, PUB_VERBOSE, PUB_OPTIONS };
+enum { PUB_SERVER, PUB_USER, PUB_REPLY, PUB_HEADER, PUB_COUNT, PUB_LINES, PUB_REQUEST, PUB_RAW, PUB_TIMEOUT, PUB_VERBOSE, PUB_OPTIONS };
 static const struct option_row pub_rows[PUB_OPTIONS] = {
         [PUB_SERVER] = ROW_SERVER,
+        [PUB_USER] = ROW_USER,
         [PUB_REPLY] = {.name = "reply", .type = OPTION_TEXT, .value = "", .help = "subject that receivers shall answer to"},
         [PUB_HEADER] = {.name = "header", .type = OPTION_TEXT, .value = "", .help = "\"Name: value\" sent with the event; may be repeated"},
         [PUB_COUNT] = {.name = "count", .type = OPTION_COUNT, .value = "1", .min = 1, .max = COUNT_MAX, .help = "publish it so many times"},
@@ -52,9 +54,10 @@ static const struct option_row pub_rows[PUB_OPTIONS] = {
         [PUB_VERBOSE] = {.name = "verbose", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "say what was published"},
 };
 
-enum { SUB_SERVER, SUB_QUEUE, SUB_COUNT, SUB_RAW, SUB_HEADERS, SUB_TIMEOUT, SUB_OPTIONS };
+enum { SUB_SERVER, SUB_USER, SUB_QUEUE, SUB_COUNT, SUB_RAW, SUB_HEADERS, SUB_TIMEOUT, SUB_OPTIONS };
 static const struct option_row sub_rows[SUB_OPTIONS] = {
         [SUB_SERVER] = ROW_SERVER,
+        [SUB_USER] = ROW_USER,
         [SUB_QUEUE] = {.name = "queue", .type = OPTION_TEXT, .value = "", .help = "queue group: each event goes to one of its members"},
         [SUB_COUNT] = {.name = "count", .type = OPTION_COUNT, .value = "0", .max = COUNT_MAX, .help = "end after so many events; 0: never"},
         [SUB_RAW] = {.name = "raw", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print the payload's bytes as they are, and a newline"},
@@ -137,6 +140,8 @@ static bool is_ours(const char *entry, size_t command)
         for (size_t i = 0; i < commands[command].rows_count; i++)
                 if (strcmp(name, commands[command].rows[i].name) == 0)
                         return true;
+        if (strcmp(name, "password") == 0 || strcmp(name, "token") == 0)
+                return false; /* no options: nobody is to write them on a command line. See login_of() */
         for (size_t i = 0; i < array_count(engine_names); i++)
                 if (strcmp(name, engine_names[i]) == 0)
                         return false;
@@ -145,6 +150,12 @@ static bool is_ours(const char *entry, size_t command)
                         if (strcmp(name, commands[other].rows[i].name) == 0)
                                 return false;
         return true; /* nobody's: the reader of options says what it could have meant */
+}
+
+static struct natslink_login login_of(const char *user)
+{
+        return (struct natslink_login){
+                .user = user, .password = getenv("SPATE_PASSWORD"), .token = getenv("SPATE_TOKEN")};
 }
 
 static int read_environment(struct options *options, size_t command, char error[OPTIONS_ERROR_BYTES])
@@ -483,7 +494,8 @@ static int pub_run(struct pub *pub, struct growing *in)
 {
         const struct arguments *arguments = &pub->arguments;
         const struct options *options = &arguments->options;
-        int code = natslink_open(&pub->link, &pub->endpoint, "spate pub", options_number(options, PUB_TIMEOUT));
+        struct natslink_login login = login_of(options_text(options, PUB_USER));
+        int code = natslink_open(&pub->link, &pub->endpoint, "spate pub", &login, options_number(options, PUB_TIMEOUT));
         if (code != EXIT_OK)
                 return pub_failed(pub, code);
         if (pub->headers.size > 0 && !pub->link.takes_headers)
@@ -669,7 +681,8 @@ static int sub_wait(struct sub *sub)
 
 static int sub_run(struct sub *sub)
 {
-        int code = natslink_open(&sub->link, &sub->endpoint, "spate sub",
+        struct natslink_login login = login_of(options_text(&sub->arguments.options, SUB_USER));
+        int code = natslink_open(&sub->link, &sub->endpoint, "spate sub", &login,
                                  options_number(&sub->arguments.options, SUB_TIMEOUT));
         if (code != EXIT_OK)
                 return tell(code, "sub", "%s", sub->link.error);

@@ -11,6 +11,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/run.h"
+#include "io/wire/json.h"
 
 #define READ_BYTES ((size_t)64 << 10)
 #define OUT_BYTES_MAX ((size_t)256 << 10) /* queued before natslink_relieve() sends */
@@ -27,8 +28,10 @@ static const struct {
          "tokens between dots must not be empty, > only at the end; spate takes at most 1024 bytes and 32 tokens"},
         {"Invalid Publish Subject", "a subject to publish to has no * and no > and no empty token"},
         {"Authorization Violation",
-         "the server wants credentials, which are not sent yet; use an address without them"},
-        {"Authentication Timeout", "the server wants credentials, which are not sent yet; use an address without them"},
+         "the server wants to know who comes: --user NAME, with the password in SPATE_PASSWORD, or a token in "
+         "SPATE_TOKEN"},
+        {"Authentication Timeout", "the server was not told in time who comes, or had too many to look at; try again"},
+        {"User Authentication Revoked", "ask whoever runs the server; its users have changed"},
         {"maximum connections exceeded", "close other clients, or raise the server's --max-connections"},
         {"maximum subscriptions exceeded", "subscribe to fewer subjects, or raise the server's --max-subscriptions"},
         {"maximum control line exceeded", "use a shorter subject, or raise the server's --max-control-line"},
@@ -272,9 +275,38 @@ static int link_await_info(struct natslink *link)
         }
 }
 
-int natslink_open(struct natslink *link, const struct endpoint *endpoint, const char *name, uint64_t timeout_ns)
+/* ,"key":"value", unless there is no value. */
+static void link_write_field(struct natslink *link, const char *key, const char *value)
 {
-        char error[ENDPOINT_ERROR_BYTES], hello[256];
+        if (value == NULL || value[0] == '\0')
+                return;
+        struct span text = span_of_text(value);
+        natslink_write(link, SPAN(",\""));
+        natslink_write(link, span_of_text(key));
+        natslink_write(link, SPAN("\":"));
+        uint8_t *room = growing_room(&link->out, JSON_STRING_BYTES_MAX(text.size));
+        link->out.size += json_write_string(room, JSON_STRING_BYTES_MAX(text.size), text);
+}
+
+static void link_say_hello(struct natslink *link, const char *name, const struct natslink_login *login)
+{
+        natslink_write(link,
+                       SPAN("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,"
+                            "\"protocol\":1,\"lang\":\"c\",\"version\":\"" SPATE_VERSION "\""));
+        link_write_field(link, "name", name);
+        if (login != NULL && login->user != NULL && login->user[0] != '\0') {
+                link_write_field(link, "user", login->user);
+                link_write_field(link, "pass", login->password);
+        } else if (login != NULL) {
+                link_write_field(link, "auth_token", login->token);
+        }
+        natslink_write(link, SPAN("}\r\n"));
+}
+
+int natslink_open(struct natslink *link, const struct endpoint *endpoint, const char *name,
+                  const struct natslink_login *login, uint64_t timeout_ns)
+{
+        char error[ENDPOINT_ERROR_BYTES];
         *link = (struct natslink){.fd = -1, .endpoint = endpoint, .timeout_ns = timeout_ns};
         link->fd = endpoint_connect(endpoint, timeout_ns, error);
         if (link->fd < 0)
@@ -284,11 +316,7 @@ int natslink_open(struct natslink *link, const struct endpoint *endpoint, const 
         int code = link_await_info(link);
         if (code != 0)
                 return code;
-        snprintf(hello, sizeof hello,
-                 "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,"
-                 "\"lang\":\"c\",\"name\":\"%s\",\"version\":\"" SPATE_VERSION "\"}\r\n",
-                 name);
-        natslink_write(link, span_of_text(hello));
+        link_say_hello(link, name, login);
         return natslink_settle(link);
 }
 

@@ -27,9 +27,15 @@ struct natslink {
         char error[NATSLINK_ERROR_BYTES];
 };
 
+/* Who we are to the server. What is not given is empty, or NULL. */
+struct natslink_login {
+        const char *user, *password, *token;
+};
+
 /* Connects, hears INFO, says CONNECT as `name`, and waits until the server has answered. natslink_close() also after a
- * failure. `endpoint` outlives the link. */
-int natslink_open(struct natslink *link, const struct endpoint *endpoint, const char *name, uint64_t timeout_ns);
+ * failure. `endpoint` outlives the link; the login is borrowed during the call, NULL: none. */
+int natslink_open(struct natslink *link, const struct endpoint *endpoint, const char *name,
+                  const struct natslink_login *login, uint64_t timeout_ns);
 void natslink_close(struct natslink *link);
 
 /* Queues bytes for the server; natslink_wait() and natslink_settle() send them. */

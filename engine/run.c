@@ -538,7 +538,8 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
 }
 
 /* What the client commands read. */
-static const char *const not_ours[] = {"SPATE_SERVER", "SPATE_TIMEOUT", NULL};
+static const char *const not_ours[] = {"SPATE_SERVER",   "SPATE_TIMEOUT", "SPATE_USER",
+                                       "SPATE_PASSWORD", "SPATE_TOKEN",   NULL};
 
 int run_main(int argc, char **argv, int first, uint64_t (*heap_bytes)(void))
 {

@@ -365,7 +365,7 @@ static void a_link_hears_messages_and_answers_pings_in_any_split(void **state)
                 struct incoming message;
                 bool got = false;
                 server_start(&server, &endpoint, lines, array_count(lines), pieces[i]);
-                assert_int_equal(natslink_open(&link, &endpoint, "test", 5 * NS_PER_S), EXIT_OK);
+                assert_int_equal(natslink_open(&link, &endpoint, "test", NULL, 5 * NS_PER_S), EXIT_OK);
                 assert_true(link.takes_headers);
                 assert_int_equal(link.payload_bytes_max, 99);
                 natslink_write(&link, SPAN("SUB a 1\r\n"));
@@ -401,7 +401,7 @@ static void a_link_says_why_it_cannot_open(void **state)
                 {"INFO {\"tls_required\":true}\r\n", EXIT_FAILED, "TLS"},
                 {"INFO {}\r\n", EXIT_UNREACHABLE, "closed"},
                 {"INFO {\"ldm\":true}\r\n", EXIT_UNREACHABLE, "shutting down"},
-                {"INFO {}\r\n-ERR 'Authorization Violation'\r\n", EXIT_FAILED, "credentials"},
+                {"INFO {}\r\n-ERR 'Authorization Violation'\r\n", EXIT_FAILED, "SPATE_PASSWORD"},
         };
         (void)state;
         for (size_t i = 0; i < array_count(rows); i++) {
@@ -410,7 +410,7 @@ static void a_link_says_why_it_cannot_open(void **state)
                 struct natslink link;
                 const struct line line = {"", rows[i].script};
                 server_start(&server, &endpoint, &line, 1, 10000);
-                assert_int_equal(natslink_open(&link, &endpoint, "test", 5 * NS_PER_S), rows[i].code);
+                assert_int_equal(natslink_open(&link, &endpoint, "test", NULL, 5 * NS_PER_S), rows[i].code);
                 assert_non_null(strstr(link.error, rows[i].word));
                 natslink_close(&link);
                 server_end(&server);
