@@ -618,3 +618,44 @@ def _():
             wire.hear('PONG\r\n')
             wire.close()
             assert secret not in server.log() and 'pass word' not in server.log()
+            # The commands log in, too.
+            address, environment = '%s:%d' % server.address, {'PATH': os.environ['PATH']}
+            for flags, more, status in ((['--user', 'a'], {'SPATE_PASSWORD': 'pass word'}, EXIT_OK), ([], {'SPATE_TOKEN': secret}, EXIT_OK),
+                                        ([], {'SPATE_USER': 'a', 'SPATE_PASSWORD': 'wrong'}, EXIT_FAILED), ([], {}, EXIT_FAILED)):
+                done = subprocess.run([os.environ['SPATE_BIN'], 'pub', '--server', address, *flags, 'a.b', 'x'], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, check=False, timeout=SECONDS, env=environment | more)
+                assert done.returncode == status and ('--user' in done.stderr) == (status == EXIT_FAILED), done
+
+
+@it('counts what users may not see, and what they may not do')
+def _():
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write(users.for_spate(USERS))
+        file.flush()
+        with Server('spate', flags=['--admin', '127.0.0.1:0', '--users', file.name]) as server:
+            admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+            # Two who share a stream, one alone, and one who may see all.
+            readers = [log_in(server, 'carol', 'plain', f'SUB a.> {sid}') for sid in (1, 1, 7)] + [log_in(server, 'bob', 'plain', 'SUB a.> 1')]
+            for reader in readers:
+                reader.hear('PONG\r\n')
+            time.sleep(0.4)
+            writer = log_in(server, 'alice', 'wonder', 'SUB denied 1')
+            writer.hear("-ERR 'Permissions Violation for Subscription to \"denied\"'\r\nPONG\r\n")
+            writer.say('PUB denied 0', '', 'PING')
+            writer.hear("-ERR 'Permissions Violation for Publish to \"denied\"'\r\nPONG\r\n")
+            bob = log_in(server, 'bob', 'plain', *['PUB a.secret 1', 'x'] * 10, *['PUB a.open 1', 'x'] * 5)
+            bob.hear('PONG\r\n')
+            for reader, count in zip(readers, (5, 5, 5, 15)):
+                reader.hear_count(count)
+                reader.settle()
+            # Each reactor counts for itself, and shows it soon.
+            deadline = time.monotonic() + SECONDS
+            while (found := metrics(admin))['spate_deliveries_matched_total'] < 60 or found['spate_deliveries_pending'] > 0:
+                assert time.monotonic() < deadline, found
+                time.sleep(0.02)
+            assert found['spate_deliveries_matched_total'] == 60, found
+            assert found['spate_deliveries_released_total'] == 30, found
+            assert found['spate_deliveries_dropped_total{reason="no_permission"}'] == 30, found
+            assert found['spate_permission_denials_total{of="publish"}'] == 1, found
+            assert found['spate_permission_denials_total{of="subscribe"}'] == 1, found
+            assert found['spate_logins_total{result="granted"}'] == 6, found

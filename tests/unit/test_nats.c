@@ -631,9 +631,10 @@ static void info_is_one_line_of_json_with_a_blank_before_its_end(void **state)
                 SPAN("INFO {\"server_id\":\"ID\",\"server_name\":\"a \\\"name\\\"\\u000a\",\"version\":\"" SPATE_VERSION
                      "\",\"proto\":1,\"go\":\"\",\"host\":\"127.0.0.1\",\"port\":4222,\"headers\":true,"
                      "\"max_payload\":1048576,\"client_id\":18446744073709551615,\"client_ip\":\"::1\"} \r\n"));
+        info.auth_required = true;
         info.lame_duck = true;
         size = nats_write_info(out, sizeof(out), &info);
-        struct span end = SPAN("\"client_ip\":\"::1\",\"ldm\":true} \r\n");
+        struct span end = SPAN("\"client_ip\":\"::1\",\"auth_required\":true,\"ldm\":true} \r\n");
         assert_span(span_of(out + size - end.size, end.size), end);
 }
 
