@@ -53,21 +53,30 @@ void interest_remove_plain(struct interests *interests, pattern_id id)
                 interests_bump(interests);
 }
 
-struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash)
+/* Where the rows of this kind begin. */
+static _Atomic(struct interest_row *) *interest_head(struct interests *interests, pattern_id id, size_t name_bytes)
 {
         struct interest *interest = &interests->by_id[id];
+        return name_bytes > 0 ? &interest->groups : &interest->filtered;
+}
+
+struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash,
+                                      const struct permissions *filter)
+{
+        _Atomic(struct interest_row *) *head = interest_head(interests, id, name.size);
         struct interest_row *row = calloc(1, sizeof *row + name.size);
         if (row == NULL)
                 return NULL;
         row->name_bytes = (uint32_t)name.size;
         row->name_hash = hash;
+        row->filter = filter;
         span_copy(row->name, name);
-        struct interest_row *first = atomic_load_explicit(&interest->rows, memory_order_relaxed);
+        struct interest_row *first = atomic_load_explicit(head, memory_order_relaxed);
         atomic_store_explicit(&row->next, first, memory_order_relaxed);
         if (first != NULL)
                 first->previous = row;
-        /* Release: pairs with the acquire in interest_rows(). */
-        atomic_store_explicit(&interest->rows, row, memory_order_release);
+        /* Release: pairs with the acquire in interest_groups() and interest_filtered(). */
+        atomic_store_explicit(head, row, memory_order_release);
         interests_bump(interests);
         return row;
 }
@@ -81,7 +90,7 @@ void interest_remove_row(struct interests *interests, pattern_id id, struct inte
 {
         struct interest_row *next = atomic_load_explicit(&row->next, memory_order_relaxed);
         _Atomic(struct interest_row *) *link =
-                row->previous == NULL ? &interests->by_id[id].rows : &row->previous->next;
+                row->previous == NULL ? interest_head(interests, id, row->name_bytes) : &row->previous->next;
         if (next != NULL)
                 next->previous = row->previous;
         /* A reader that stands on the row goes on from it: it keeps its next. Release: the next was whole when it was

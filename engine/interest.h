@@ -2,6 +2,10 @@
  * it sends: of each pattern how many plain ones, and how many in each queue group.
  *
  *      interests of one reactor    [ id ]  plain │ groups ─▶ row {name, count} ─▶ row …
+ *                                                │ filtered ─▶ row {count} …
+ *
+ * Subscribers that may not see every event of their pattern have rows of their own, which name their permissions:
+ * whether anyone is there for an event is known before it is sent.
  *
  * Only its reactor writes it; any reactor reads it, without a lock and a moment late. A row that is taken out is freed
  * when every reactor has passed a turn. `interest_version` goes up, before the subscriber hears that it has subscribed,
@@ -13,11 +17,15 @@
 
 #include "matcher/match.h"
 
-/* One queue group of one pattern on one reactor. */
+struct permissions;
+
+/* Those of one queue group of one pattern on one reactor, or of its plain subscribers, who have the same filter. */
 struct interest_row {
         struct epoch_retired retired;
         _Atomic(struct interest_row *) next;
-        struct interest_row *previous; /* its own reactor's; NULL: the first */
+        const struct permissions *filter; /* NULL: they may see every event */
+        struct interest_row *previous;    /* its own reactor's; NULL: the first */
+        struct interest_row *sibling;     /* its own reactor's: the next of the same group, or filtered */
         _Atomic uint32_t count;
         uint32_t name_bytes;
         uint64_t name_hash; /* keyed with the secret that all reactors share */
@@ -25,7 +33,8 @@ struct interest_row {
 };
 
 struct interest {
-        _Atomic(struct interest_row *) rows;
+        _Atomic(struct interest_row *) groups;
+        _Atomic(struct interest_row *) filtered; /* plain subscribers with a filter; their rows have no name */
         _Atomic uint32_t plain;
 };
 
@@ -45,8 +54,9 @@ void interests_fini(struct interests *interests);
 
 void interest_add_plain(struct interests *interests, pattern_id id);
 void interest_remove_plain(struct interests *interests, pattern_id id);
-/* The row of the group `name`, with a count of 0 still; NULL: no memory. */
-struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash);
+/* A row with a count of 0 still: of the group `name`, or without a name of plain subscribers. NULL: no memory. */
+struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash,
+                                      const struct permissions *filter);
 /* The row has gone from every reader's sight a turn later. */
 void interest_remove_row(struct interests *interests, pattern_id id, struct interest_row *row);
 static inline void interest_row_add(struct interest_row *row, uint32_t count)
@@ -68,11 +78,17 @@ static inline uint32_t interest_plain(const struct interests *interests, pattern
         return atomic_load_explicit(&interests->by_id[id].plain, memory_order_relaxed);
 }
 
-/* The rows are good until the reader's turn ends. */
-static inline const struct interest_row *interest_rows(const struct interests *interests, pattern_id id)
+/* The rows, and the filters in them, are good until the reader's turn ends. */
+static inline const struct interest_row *interest_groups(const struct interests *interests, pattern_id id)
 {
         /* Pairs with the release in interest_add_row(): the row is whole. */
-        return atomic_load_explicit(&interests->by_id[id].rows, memory_order_acquire);
+        return atomic_load_explicit(&interests->by_id[id].groups, memory_order_acquire);
+}
+
+static inline const struct interest_row *interest_filtered(const struct interests *interests, pattern_id id)
+{
+        /* As above. */
+        return atomic_load_explicit(&interests->by_id[id].filtered, memory_order_acquire);
 }
 
 static inline const struct interest_row *interest_next(const struct interest_row *row)

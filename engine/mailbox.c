@@ -13,6 +13,7 @@ struct head {
         uint64_t from;
         uint64_t version;
         uint32_t flags;
+        uint32_t request;
         uint32_t ids_count;
         uint32_t queues_count;
         uint32_t queues_bytes;
@@ -20,6 +21,7 @@ struct head {
         uint32_t reply_bytes;
         uint32_t headers_bytes;
         uint32_t payload_bytes;
+        uint32_t unused;
 };
 
 /* Answers are bounded by questions: SUBSCRIBE and RETURN, each with its answer, and a few more. */
@@ -197,6 +199,7 @@ void mailbox_event_write(uint8_t *record, const struct mailbox_event *event)
                 .from = event->from,
                 .version = event->version,
                 .flags = event->flags,
+                .request = event->request,
                 .ids_count = event->ids_count,
                 .queues_count = event->queues_count,
                 .queues_bytes = (uint32_t)queues_bytes(event),
@@ -232,6 +235,7 @@ void mailbox_event_read(struct span record, struct mailbox_event *event)
         event->from = head.from;
         event->version = head.version;
         event->flags = head.flags;
+        event->request = head.request;
         event->ids_count = head.ids_count;
         event->ids = (const pattern_id *)(const void *)cut(&rest, head.ids_count * sizeof(pattern_id)).bytes;
         event->queues_count = head.queues_count;
@@ -261,6 +265,11 @@ void mailbox_event_serve(struct span record)
 {
         head_of(record)->queues_count = 0;
         head_of(record)->flags |= MAILBOX_QUEUES_ONLY;
+}
+
+void mailbox_event_answer(struct span record)
+{
+        head_of(record)->flags &= ~(uint32_t)MAILBOX_ASKED;
 }
 
 void mailbox_event_leave(struct span record, struct span name)

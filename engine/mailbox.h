@@ -157,7 +157,7 @@ static inline struct span mailbox_returned(const struct mailbox *mailbox, uint64
 
 enum mailbox_event_flag {
         MAILBOX_QUEUES_ONLY = 1, /* plain subscribers have it already: this is a second try for its groups */
-        MAILBOX_SOLE = 2,        /* nobody else has it: when no member is left, its publisher is told so */
+        MAILBOX_ASKED = 2,       /* a request that nobody has had yet: comes back if nobody here may have it either */
         MAILBOX_LAST = 4,        /* no event: the sender sends none behind it, it is draining */
 };
 
@@ -169,6 +169,7 @@ struct mailbox_event {
         uint64_t version; /* match_version() when it was matched: a pattern that came later is not meant, though it may
                            * have the id of one that is gone */
         uint32_t flags;   /* enum mailbox_event_flag */
+        uint32_t request; /* MAILBOX_ASKED: which, for the sender to count who gave it back */
         const pattern_id *ids;
         uint32_t ids_count;
         uint32_t queues_count;     /* groups of which the receiver was picked to choose a member */
@@ -188,6 +189,8 @@ struct span mailbox_next_queue(struct span *queue_names);
 /* Takes all names out of the record; mailbox_event_leave() puts back those that could not be served, in their order, so
  * that the sender reads the record again with these only. `name` may lie in the record itself. */
 void mailbox_event_serve(struct span record);
+/* Somebody has it: takes MAILBOX_ASKED off. */
+void mailbox_event_answer(struct span record);
 void mailbox_event_leave(struct span record, struct span name);
 
 #endif

@@ -31,22 +31,11 @@ struct queue_group *queue_group_of(const struct routes *routes, pattern_id id, u
         return queue_group_find(routes, route, name, hash);
 }
 
-int queue_group_publish(struct routes *routes, struct queue_group *group)
-{
-        group->row = interest_add_row(routes->interests, group->route->id, span_of(group->name, group->name_bytes),
-                                      group->name_hash);
-        if (group->row == NULL)
-                return -ENOMEM;
-        interest_row_add(group->row, group->members_count);
-        return 0;
-}
-
 static void queue_group_free_if_empty(struct routes *routes, struct queue_group *group)
 {
         if (group->members_count > 0)
                 return;
-        if (group->row != NULL)
-                interest_remove_row(routes->interests, group->route->id, group->row);
+        assert(group->rows == NULL);
         list_remove(&group->route_link);
         map_remove(&routes->groups, &group->node);
         free(group->members);
@@ -65,10 +54,6 @@ static struct queue_group *queue_group_new(struct routes *routes, struct route *
         span_copy(group->name, name);
         list_push_back(&route->groups, &group->route_link);
         map_insert(&routes->groups, &group->node, queue_group_key(route, name_hash));
-        if (route->id != PATTERN_NONE && queue_group_publish(routes, group) != 0) {
-                queue_group_free_if_empty(routes, group);
-                return NULL;
-        }
         return group;
 }
 
@@ -94,8 +79,6 @@ int queue_group_add(struct routes *routes, struct route *route, struct span name
         subscription->group = group;
         subscription->group_index = group->members_count;
         group->members[group->members_count++] = subscription;
-        if (group->row != NULL)
-                interest_row_add(group->row, 1);
         return 0;
 }
 
@@ -107,7 +90,5 @@ void queue_group_remove(struct routes *routes, struct subscription *subscription
         group->members[subscription->group_index] = last;
         last->group_index = subscription->group_index;
         subscription->group = NULL;
-        if (group->row != NULL)
-                interest_row_add(group->row, UINT32_MAX); /* one less */
         queue_group_free_if_empty(routes, group);
 }

@@ -10,8 +10,8 @@ struct queue_group {
         struct list route_link; /* in route->groups */
         struct map_node node;   /* in routes->groups */
         const struct route *route;
-        struct interest_row *row;      /* NULL while the route is not visible */
-        uint64_t name_hash;            /* as the row has it */
+        struct interest_row *rows;     /* by sibling: one for each filter of its members; none while not visible */
+        uint64_t name_hash;            /* as the rows have it */
         struct subscription **members; /* dense, any order */
         uint32_t members_count, members_max;
         uint16_t name_bytes;
@@ -22,8 +22,6 @@ struct queue_group {
 int queue_group_add(struct routes *routes, struct route *route, struct span name, struct subscription *subscription);
 /* The group goes with its last member. */
 void queue_group_remove(struct routes *routes, struct subscription *subscription);
-/* The route has become visible: the group is shown to the other reactors. 0 or -ENOMEM. */
-int queue_group_publish(struct routes *routes, struct queue_group *group);
 /* The group `name` of a pattern, unless that came later than `version`; NULL: none. `hash` is cores_name_hash(). */
 struct queue_group *queue_group_of(const struct routes *routes, pattern_id id, uint64_t version, struct span name,
                                    uint64_t hash);

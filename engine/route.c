@@ -37,8 +37,10 @@ int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, ui
         list_init(&routes->expired);
         list_init(&routes->untold);
         routes->memo = calloc(ROUTE_MEMO_ROWS, sizeof *routes->memo);
-        if (routes->memo == NULL || routes_fit_ids(routes) != 0 || map_init(&routes->by_sid, 0) != 0 ||
-            map_init(&routes->by_text, 0) != 0 || map_init(&routes->groups, 0) != 0) {
+        routes->requests = calloc(ROUTE_REQUESTS, sizeof *routes->requests);
+        if (routes->memo == NULL || routes->requests == NULL || routes_fit_ids(routes) != 0 ||
+            map_init(&routes->by_sid, 0) != 0 || map_init(&routes->by_text, 0) != 0 ||
+            map_init(&routes->groups, 0) != 0) {
                 routes_fini(routes);
                 return -ENOMEM;
         }
@@ -63,6 +65,7 @@ void routes_fini(struct routes *routes)
         }
         free(routes->pages);
         free(routes->memo);
+        free(routes->requests);
         free(routes->ids);
         free(routes->reply_ids);
         free(routes->picks.pick);
@@ -267,14 +270,77 @@ static void route_tell_subscribers(struct reactor *reactor, struct route *route,
         }
 }
 
-/* The others may know of its subscribers. 0 or -ENOMEM. */
-static int route_publish_interest(struct routes *routes, struct route *route)
+/* ---- what the other reactors know ---- */
+
+static struct interest_row **subscription_rows(const struct subscription *subscription)
 {
-        list_for_each(&route->groups,
-                      link) if (queue_group_publish(routes, list_entry(link, struct queue_group, route_link)) !=
-                                0) return -ENOMEM;
-        list_for_each(&route->privates, link) interest_add_plain(routes->interests, route->id);
+        return subscription->group != NULL ? &subscription->group->rows : &subscription->route->rows;
+}
+
+int route_show(struct reactor *reactor, struct subscription *subscription)
+{
+        struct interests *interests = reactor->routes.interests;
+        const struct permissions *filter = subscription->session->filter;
+        const struct queue_group *group = subscription->group;
+        pattern_id id = subscription->route->id;
+        assert(id != PATTERN_NONE);
+        assert(!subscription->is_shown);
+        if (group == NULL && filter == NULL) {
+                interest_add_plain(interests, id);
+        } else {
+                struct interest_row **rows = subscription_rows(subscription), *row = *rows;
+                while (row != NULL && row->filter != filter)
+                        row = row->sibling;
+                if (row == NULL) {
+                        struct span name = group == NULL ? SPAN_NONE : span_of(group->name, group->name_bytes);
+                        row = interest_add_row(interests, id, name, group == NULL ? 0 : group->name_hash, filter);
+                        if (row == NULL)
+                                return -ENOMEM;
+                        row->sibling = *rows;
+                        *rows = row;
+                }
+                interest_row_add(row, 1);
+                subscription->row = row;
+        }
+        subscription->is_shown = true;
         return 0;
+}
+
+void route_hide(struct reactor *reactor, struct subscription *subscription)
+{
+        struct interests *interests = reactor->routes.interests;
+        struct interest_row *row = subscription->row;
+        if (!subscription->is_shown)
+                return;
+        subscription->is_shown = false;
+        subscription->row = NULL;
+        if (row == NULL) {
+                interest_remove_plain(interests, subscription->route->id);
+                return;
+        }
+        interest_row_add(row, UINT32_MAX); /* one less */
+        if (interest_row_count(row) > 0)
+                return;
+        struct interest_row **link = subscription_rows(subscription);
+        while (*link != row)
+                link = &(*link)->sibling;
+        *link = row->sibling;
+        interest_remove_row(interests, subscription->route->id, row);
+}
+
+/* The others may know of its subscribers. 0 or -ENOMEM. */
+static int route_publish_interest(struct reactor *reactor, struct route *route)
+{
+        int error = 0;
+        list_for_each(&route->privates, link) error =
+                error != 0 ? error : route_show(reactor, list_entry(link, struct subscription, route_link));
+        list_for_each(&route->groups, link)
+        {
+                struct queue_group *group = list_entry(link, struct queue_group, route_link);
+                for (uint32_t i = 0; error == 0 && i < group->members_count; i++)
+                        error = route_show(reactor, group->members[i]);
+        }
+        return error;
 }
 
 void route_visible(struct reactor *reactor, const struct mailbox_control *answer)
@@ -287,7 +353,7 @@ void route_visible(struct reactor *reactor, const struct mailbox_control *answer
         if (error == 0)
                 error = route_settle(routes, route, answer->id, answer->version);
         if (error == 0)
-                error = route_publish_interest(routes, route);
+                error = route_publish_interest(reactor, route);
         route_tell_subscribers(reactor, route, error);
         if (error == 0) {
                 route_free_if_empty(routes, route);
@@ -349,11 +415,15 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
                 free(new);
                 return -ENOMEM;
         }
-        if (queue.size == 0) {
-                list_push_back(&route->privates, &new->route_link);
-                if (route->id != PATTERN_NONE)
-                        interest_add_plain(routes->interests, route->id);
+        if (route->id != PATTERN_NONE && route_show(reactor, new) != 0) {
+                if (new->group != NULL)
+                        queue_group_remove(routes, new);
+                route_free_if_empty(routes, route);
+                free(new);
+                return -ENOMEM;
         }
+        if (queue.size == 0)
+                list_push_back(&route->privates, &new->route_link);
         list_push_back(&session->subscriptions, &new->session_link);
         session->subscriptions_count++;
         map_insert(&routes->by_sid, &new->node, sid_hash(routes, session, sid));
@@ -368,10 +438,9 @@ void route_unsubscribe(struct reactor *reactor, struct subscription *subscriptio
         struct routes *routes = &reactor->routes;
         struct route *route = subscription->route;
         assert(subscription->entry == NULL);
+        route_hide(reactor, subscription);
         if (subscription->group != NULL)
                 queue_group_remove(routes, subscription);
-        else if (route->id != PATTERN_NONE)
-                interest_remove_plain(routes->interests, route->id);
         list_remove(&subscription->route_link);
         list_remove(&subscription->session_link);
         subscription->session->subscriptions_count--;
@@ -460,9 +529,11 @@ static void matched_read(const struct routes *routes, const struct match_set *se
                 const struct interests *interests = &routes->cores->core[reactor].interests;
                 uint64_t bit = (uint64_t)1 << reactor;
                 for (uint32_t i = 0; i < set->ids_count; i++) {
-                        if (interest_rows(interests, set->ids[i]) != NULL)
+                        pattern_id id = set->ids[i];
+                        if (interest_groups(interests, id) != NULL)
                                 matched->grouped |= bit;
-                        if (reactor != routes->reactor && interest_plain(interests, set->ids[i]) > 0)
+                        if (reactor != routes->reactor &&
+                            (interest_plain(interests, id) > 0 || interest_filtered(interests, id) != NULL))
                                 matched->plain |= bit;
                 }
         }
@@ -614,14 +685,14 @@ static uint32_t row_unwilling(const struct routes *routes, const struct session 
                 queue_group_of(routes, id, UINT64_MAX, span_of(row->name, row->name_bytes), row->name_hash);
         uint32_t count = 0;
         for (uint32_t i = 0; group != NULL && i < group->members_count; i++)
-                count += !route_wants(from, group->members[i]);
+                count += group->members[i]->row == row && !route_wants(from, group->members[i]);
         return count;
 }
 
 /* Picks one member for each name, each member of all reactors in `among` with the same chance. Where
  * there is no memory for so many names, the first ones are picked for. */
-static void route_pick(struct reactor *reactor, const struct session *from, const struct matched *matched,
-                       uint64_t among)
+static void route_pick(struct reactor *reactor, const struct session *from, struct span subject,
+                       const struct matched *matched, uint64_t among)
 {
         struct routes *routes = &reactor->routes;
         struct queue_picks *picks = &routes->picks;
@@ -634,13 +705,14 @@ static void route_pick(struct reactor *reactor, const struct session *from, cons
                         unsigned number = (unsigned)__builtin_ctzll(reactors);
                         const struct interests *interests = &routes->cores->core[number].interests;
                         for (size_t i = 0; i < matched->ids_count; i++) {
-                                const struct interest_row *row = interest_rows(interests, matched->ids[i]);
+                                const struct interest_row *row = interest_groups(interests, matched->ids[i]);
                                 for (; row != NULL; row = interest_next(row)) {
                                         struct span name = span_of(row->name, row->name_bytes);
                                         uint32_t count = interest_row_count(row);
                                         if (from != NULL && !from->echo && number == routes->reactor)
                                                 count -= row_unwilling(routes, from, matched->ids[i], row);
-                                        if (count == 0)
+                                        if (count == 0 || (row->filter != NULL &&
+                                                           !permissions_may_deliver(row->filter, subject, name)))
                                                 continue;
                                         struct queue_pick *pick = picks_find(picks, row->name_hash, name, round == 0);
                                         if (pick == NULL && round == 0 && picks_grow(picks))
@@ -723,7 +795,7 @@ static bool route_pick_again(struct reactor *reactor, const struct session *from
 {
         struct routes *routes = &reactor->routes;
         while (among != 0) {
-                route_pick(reactor, from, matched, among);
+                route_pick(reactor, from, told->event.subject, matched, among);
                 struct queue_pick *pick = picks_find(&routes->picks, hash, name, false);
                 if (routes->picks.picks_max == 0 || pick == NULL)
                         return false;
@@ -750,6 +822,32 @@ static bool route_pick_again(struct reactor *reactor, const struct session *from
 
 /* ---- publishing ---- */
 
+/* Is there a plain subscriber on another reactor who may have it? */
+static bool route_reaches_plain(const struct routes *routes, const struct matched *matched, struct span subject)
+{
+        for (uint64_t reactors = matched->plain; reactors != 0; reactors &= reactors - 1) {
+                const struct interests *interests = &routes->cores->core[__builtin_ctzll(reactors)].interests;
+                for (size_t i = 0; i < matched->ids_count; i++) {
+                        if (interest_plain(interests, matched->ids[i]) > 0)
+                                return true;
+                        const struct interest_row *row = interest_filtered(interests, matched->ids[i]);
+                        for (; row != NULL; row = interest_next(row))
+                                if (permissions_may_deliver(row->filter, subject, SPAN_NONE))
+                                        return true;
+                }
+        }
+        return false;
+}
+
+/* Those who get the record tell us if nobody is left there: what we know is a moment old. */
+static void route_ask_back(struct routes *routes, struct mailbox_event *told, uint32_t targets_count)
+{
+        told->flags = MAILBOX_ASKED;
+        told->request = ++routes->requests_count;
+        routes->requests[told->request % ROUTE_REQUESTS] =
+                (struct route_request){.number = told->request, .waiting_count = targets_count};
+}
+
 #define FAILED_MAX 16 /* groups of one event whose members here have all been cut in this very turn */
 
 /* One event, to all or to none. false: the mailboxes of *full have no room. */
@@ -763,7 +861,7 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
         if (unlikely(picks->picks_count > 0))
                 picks_clear(picks);
         if (unlikely(matched->grouped != 0)) {
-                route_pick(reactor, from, matched, matched->grouped);
+                route_pick(reactor, from, event->subject, matched, matched->grouped);
                 picks_trim(reactor);
                 for (size_t i = 0; i < picks->picks_count; i++)
                         targets |= (uint64_t)1 << picks->pick[i].reactor;
@@ -791,9 +889,11 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
                 else if (failed_count < FAILED_MAX)
                         failed[failed_count++] = *pick;
         }
+        bool is_nobody = *delivered == 0 && (targets & ~matched->plain) == 0 &&
+                         !route_reaches_plain(routes, matched, event->subject);
         if (unlikely(targets != 0)) {
-                bool is_sole = *delivered == 0 && matched->plain == 0 && (targets & (targets - 1)) == 0;
-                told.flags = is_sole ? MAILBOX_SOLE : 0;
+                if (!is_nobody && *delivered == 0 && event->reply.size > 0 && from->no_responders)
+                        route_ask_back(routes, &told, (uint32_t)__builtin_popcountll(targets));
                 route_send(reactor, &told, targets);
         }
         /* Ours have just been cut, all of them: others may live elsewhere. */
@@ -809,7 +909,7 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
                                               .ids_count = (uint32_t)matched->ids_count};
                 is_sent_again |= route_pick_again(reactor, from, &told, &again, failed[i].name, failed[i].hash, among);
         }
-        if (*delivered == 0 && targets == 0 && !is_sent_again) {
+        if (is_nobody && !is_sent_again) {
                 reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
                 if (event->reply.size > 0 && from->no_responders)
                         session_no_responders(reactor, from, event);
@@ -900,7 +1000,8 @@ bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
         struct matched matched = {.ids = told.ids, .ids_count = told.ids_count, .version = told.version};
         if ((told.flags & MAILBOX_QUEUES_ONLY) == 0)
                 delivered = route_deliver(reactor, NULL, &told.event, &matched);
-        if (told.queues_count > 0) {
+        bool is_asked = (told.flags & MAILBOX_ASKED) != 0;
+        if (told.queues_count > 0 || is_asked) {
                 struct span names = told.queue_names;
                 mailbox_event_serve(record);
                 for (uint32_t i = 0; i < told.queues_count; i++) {
@@ -920,7 +1021,11 @@ bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
                 blocking_hold(reactor, sender, told.from);
         }
         reactor_relieve(reactor);
-        if (left_count == 0) {
+        if (is_asked && delivered > 0) {
+                mailbox_event_answer(record);
+                is_asked = false;
+        }
+        if (left_count == 0 && !is_asked) {
                 mailbox_consume(reactor->in[sender]);
                 return true;
         }
@@ -934,6 +1039,17 @@ void routes_received(struct reactor *reactor)
         sessions_part_crowded(reactor);
 }
 
+/* Nobody on one of the reactors that a request went to may have it. When it was the last, nobody has. */
+static void route_nobody_there(struct reactor *reactor, struct session *from, const struct mailbox_event *told)
+{
+        struct route_request *request = &reactor->routes.requests[told->request % ROUTE_REQUESTS];
+        if (request->number != told->request || request->waiting_count == 0 || --request->waiting_count > 0)
+                return;
+        reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
+        if (from != NULL && from->no_responders)
+                session_no_responders(reactor, from, &told->event);
+}
+
 void route_returned(struct reactor *reactor, unsigned returner, uint64_t position)
 {
         struct routes *routes = &reactor->routes;
@@ -945,8 +1061,8 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         bool is_here = peer != NULL && peer->protocol == &session_protocol && peer->state == PEER_OPEN;
         struct session *from = is_here ? session_of(peer) : NULL;
         uint32_t names_count = told.queues_count;
-        bool is_sole = (told.flags & MAILBOX_SOLE) != 0;
         struct span names = told.queue_names;
+        bool is_had = false;
         matched.version = match_version(routes->table);
         routes_match(routes, &told.event.subject, 1, &set);
         matched_read(routes, &set, &matched);
@@ -957,14 +1073,11 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         for (uint32_t i = 0; i < names_count; i++) {
                 struct span name = mailbox_next_queue(&names);
                 uint64_t among = matched.grouped & ~((uint64_t)1 << returner);
-                if (route_pick_again(reactor, from, &told, &matched, name, cores_name_hash(routes->cores, name), among))
-                        continue;
-                if (!is_sole)
-                        continue;
-                reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
-                if (from != NULL && told.event.reply.size > 0 && from->no_responders)
-                        session_no_responders(reactor, from, &told.event);
+                is_had |= route_pick_again(reactor, from, &told, &matched, name, cores_name_hash(routes->cores, name),
+                                           among);
         }
+        if (!is_had && (told.flags & MAILBOX_ASKED) != 0)
+                route_nobody_there(reactor, from, &told);
 }
 
 struct subscription *route_find_for_reply(struct reactor *reactor, const struct session *session, struct span reply)

@@ -25,14 +25,15 @@ struct cohort_entry;
 struct route {
         pattern_id id; /* PATTERN_NONE: asked for, not visible yet */
         uint32_t subscriptions_count;
-        uint64_t serial;       /* never given twice, as ids are */
-        uint64_t version;      /* match_version() when it had become visible: events matched before it are not for it */
-        struct list privates;  /* subscriptions, by route_link */
-        struct list cohorts;   /* cohort entries, by route_link */
-        struct list groups;    /* queue groups, by route_link */
-        struct map_node node;  /* in routes->by_text */
-        struct list tell_link; /* in routes->untold while the matcher's writer has to be told of it */
-        bool is_withdrawn;     /* has left the pages: waits only for that */
+        uint64_t serial;      /* never given twice, as ids are */
+        uint64_t version;     /* match_version() when it had become visible: events matched before it are not for it */
+        struct list privates; /* subscriptions, by route_link */
+        struct list cohorts;  /* cohort entries, by route_link */
+        struct list groups;   /* queue groups, by route_link */
+        struct map_node node; /* in routes->by_text */
+        struct interest_row *rows; /* by sibling: of plain subscribers, one for each filter */
+        struct list tell_link;     /* in routes->untold while the matcher's writer has to be told of it */
+        bool is_withdrawn;         /* has left the pages: waits only for that */
         uint16_t text_bytes;
         uint8_t text[];
 };
@@ -51,10 +52,12 @@ struct subscription {
         struct route *route;
         struct cohort_entry *entry; /* its row of the cohort's set while it is shared */
         struct queue_group *group;  /* NULL: plain */
+        struct interest_row *row;   /* what tells the other reactors of it; NULL: not shown, or counted as plain */
         uint32_t group_index;
         uint16_t sid_bytes;
         uint8_t policy;     /* enum lag_policy */
         bool is_expired;    /* has had its maximum; waits in routes->expired by route_link */
+        bool is_shown;      /* the other reactors know of it */
         uint64_t delivered; /* while shared: less what the entry had been given when it joined; see
                                subscription_delivered() */
         uint64_t max;       /* UNSUB sid max; 0: none */
@@ -100,6 +103,15 @@ struct queue_picks {
         size_t picks_count, picks_max, slots_count;
 };
 
+/* A request that went to other reactors only: nobody has had it when all of them have given it back. Those that are
+ * not settled are forgotten as ROUTE_REQUESTS newer ones come; then its publisher is not told. */
+struct route_request {
+        uint32_t number;
+        uint32_t waiting_count;
+};
+
+#define ROUTE_REQUESTS 1024
+
 struct routes {
         struct match_table *table;
         struct cores *cores;
@@ -109,6 +121,8 @@ struct routes {
         uint32_t asks_out;           /* SUBSCRIBEs without their VISIBLE */
         uint64_t next_serial;
         struct queue_picks picks;
+        struct route_request *requests; /* ROUTE_REQUESTS, by number */
+        uint32_t requests_count;        /* ever */
         struct route ***pages;
         size_t pages_count;
         struct map by_sid; /* (session, sid) → subscription */
@@ -134,6 +148,9 @@ void routes_fini(struct routes *routes);
  * session_subscribed() is called for it. */
 int route_subscribe(struct reactor *reactor, struct session *session, struct span subject, struct span queue,
                     struct span sid, struct subscription **subscription);
+/* Lets the other reactors know of a visible subscription with its session's filter, or takes it back. 0 or -ENOMEM. */
+int route_show(struct reactor *reactor, struct subscription *subscription);
+void route_hide(struct reactor *reactor, struct subscription *subscription);
 /* The session's cohort must have been left if the subscription is shared. */
 void route_unsubscribe(struct reactor *reactor, struct subscription *subscription);
 struct subscription *route_find_sid(const struct routes *routes, const struct session *session, struct span sid);

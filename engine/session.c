@@ -486,6 +486,8 @@ void session_become(struct reactor *reactor, struct session *session, const stru
         if (session->permissions == permissions)
                 return;
         session_key_change_filter(reactor, session, false);
+        list_for_each(&session->subscriptions, link)
+                route_hide(reactor, list_entry(link, struct subscription, session_link));
         session->permissions = permissions;
         session->filter = permissions_filter(permissions) ? permissions : NULL;
         session->limits_publish = permissions_limit_publish(permissions);
@@ -496,7 +498,9 @@ void session_become(struct reactor *reactor, struct session *session, const stru
         {
                 struct subscription *subscription = list_entry(link, struct subscription, session_link);
                 struct span subject = route_text(subscription->route), queue = subscription_queue(subscription);
-                if (permissions_may_subscribe(permissions, subject, queue))
+                bool is_visible = subscription->route->id != PATTERN_NONE;
+                if (permissions_may_subscribe(permissions, subject, queue) &&
+                    (!is_visible || route_show(reactor, subscription) == 0))
                         continue;
                 session_say_subscription_violation(reactor, session, subject, queue);
                 session_withdraw(reactor, session, subscription);

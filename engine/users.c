@@ -35,6 +35,7 @@ struct users {
 
 struct permission_set {
         struct map_node node;
+        struct epoch_retired retired;
         struct permissions *permissions;
         size_t users_count;
 };
@@ -43,12 +44,15 @@ int permission_sets_init(struct permission_sets *sets)
 {
         sets->next_id = 1;
         random_secret(sets->secret, sizeof sets->secret);
+        epoch_bin_init(&sets->bin);
         return map_init(&sets->map, 0);
 }
 
 void permission_sets_fini(struct permission_sets *sets)
 {
         assert(sets->map.nodes_count == 0);
+        if (sets->next_id != 0)
+                epoch_drain(&sets->bin);
         map_fini(&sets->map);
 }
 
@@ -90,6 +94,13 @@ static int permission_sets_add(struct permission_sets *sets, struct permissions 
         return 0;
 }
 
+static void permission_set_free(struct epoch_retired *retired)
+{
+        struct permission_set *set = container_of(retired, struct permission_set, retired);
+        permissions_free(set->permissions);
+        free(set);
+}
+
 static void permission_sets_drop(struct permission_sets *sets, const struct permissions *permissions)
 {
         if (permissions == NULL)
@@ -99,8 +110,8 @@ static void permission_sets_drop(struct permission_sets *sets, const struct perm
         if (--set->users_count > 0)
                 return;
         map_remove(&sets->map, &set->node);
-        permissions_free(set->permissions);
-        free(set);
+        epoch_retire(&sets->bin, &set->retired, permission_set_free);
+        epoch_collect(&sets->bin);
 }
 
 /* ---- faults ---- */

@@ -15,6 +15,7 @@
 #ifndef SPATE_ENGINE_USERS_H
 #define SPATE_ENGINE_USERS_H
 
+#include "engine/base/epoch.h"
 #include "engine/base/map.h"
 #include "engine/base/options.h"
 #include "engine/permissions.h"
@@ -31,6 +32,7 @@ struct permission_sets {
         struct map map;
         uint32_t next_id;
         uint8_t secret[16];
+        struct epoch_bin bin; /* reactors read each other's sets, as long as a turn lasts */
 };
 
 /* 0 or -ENOMEM. */
