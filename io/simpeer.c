@@ -179,9 +179,10 @@ static void transmit(struct sim_peer *peer)
                 simpeer_step(peer, "segment", peer->nxt, size);
                 if (net->settings.mode == SIM_TCP) {
                         simlent_read(peer, peer->nxt, size, &peer->wire_out, "sending");
-                        if (simnet_chance(net, net->settings.retransmit))
-                                happen_in(peer, H_RETRANSMIT, simnet_latency_ns(net) * (1 + simnet_draw(net, 4)),
-                                          peer->nxt, size);
+                        if (simnet_chance(net, net->settings.retransmit)) {
+                                uint64_t delay_ns = simnet_latency_ns(net);
+                                happen_in(peer, H_RETRANSMIT, delay_ns * (1 + simnet_draw(net, 4)), peer->nxt, size);
+                        }
                 } else {
                         size_t skip = peer->nxt - peer->una;
                         simbytes_push(&peer->wire_out, peer->socket.data + peer->socket.start + skip, size);
