@@ -77,10 +77,10 @@ struct client {
         bool echo, headers, no_responders;
         bool is_over; /* it has ended, or wants to */
         bool is_shut; /* it has said its last */
+        size_t reactor;
         /* When the orderly end began. */
         bool was_over;
         uint64_t dropped_before; /* by its reactor */
-        size_t reactor;
         uint32_t next_sid, next_number;
         uint32_t pings_written, pongs_heard;
         uint64_t heard; /* messages */
@@ -91,6 +91,7 @@ struct client {
 struct world {
         struct random random;
         struct cores *cores;
+        struct lag_rules lag;
         struct io *io[REACTORS_MAX];
         struct reactor *reactors[REACTORS_MAX];
         struct epoch_reader *readers[REACTORS_MAX];
@@ -154,11 +155,13 @@ static void do_publish(struct world *world, size_t index)
         if (world->events_count == world->events_max)
                 return;
         struct event_sent *event = &world->events[world->events_count++];
+        unsigned subject = (unsigned)random_below(&world->random, SUBJECTS);
+        bool is_asking = client->no_responders && random_chance(&world->random, 1, 3);
         bool is_large = random_chance(&world->random, 1, 60);
         uint32_t size = 8 + (uint32_t)random_below(&world->random, is_large ? world->body_bytes_max : 200);
         *event = (struct event_sent){.publisher = (uint16_t)index,
-                                     .subject = (uint8_t)random_below(&world->random, SUBJECTS),
-                                     .is_asking = client->no_responders && random_chance(&world->random, 1, 3),
+                                     .subject = (uint8_t)subject,
+                                     .is_asking = is_asking,
                                      .number = client->next_number++,
                                      .size = size,
                                      .moment = moment_now(world, client)};
@@ -229,8 +232,8 @@ static void do_connect(struct world *world)
         size_t index = world->clients_count++;
         struct client *client = &world->clients[index];
         char line[300];
-        *client = (struct client){.echo = !random_chance(&world->random, 1, 4),
-                                  .headers = random_chance(&world->random, 3, 4)};
+        *client = (struct client){.echo = !random_chance(&world->random, 1, 4)};
+        client->headers = random_chance(&world->random, 3, 4);
         client->no_responders = client->headers && random_chance(&world->random, 1, 2);
         client->peer = sim_connect(world->io[0], 0);
         client->input = malloc(INPUT_BYTES_MAX);
@@ -417,6 +420,14 @@ static size_t hear_one(struct world *world, size_t index, uint8_t *input, size_t
         return line_bytes;
 }
 
+static size_t reactor_of(const struct world *world, const struct sim_peer *peer)
+{
+        for (size_t i = 0; i < world->reactors_count; i++)
+                if (world->io[i] == sim_peer_io(peer))
+                        return i;
+        return 0; /* nobody's */
+}
+
 static void hear(struct world *world, size_t index)
 {
         struct client *client = &world->clients[index];
@@ -431,6 +442,8 @@ static void hear(struct world *world, size_t index)
                 memmove(client->input, client->input + taken, client->input_bytes - taken);
                 client->input_bytes -= taken;
         }
+        if (sim_peer_io(client->peer) != NULL)
+                client->reactor = reactor_of(world, client->peer);
         if (sim_peer_is_ended(client->peer) || sim_peer_is_broken(client->peer))
                 client->is_over = true;
 }
@@ -449,8 +462,7 @@ static void act(struct world *world)
         if (choice < 600)
                 do_publish(world, index);
         else if (choice < 640)
-                do_subscribe_to(world, index, (unsigned)random_below(&world->random, PATTERNS),
-                                random_chance(&world->random, 1, 4));
+                do_subscribe_to(world, index, choice % PATTERNS, random_chance(&world->random, 1, 4));
         else if (choice < 700)
                 do_unsubscribe(world, index);
         else if (choice < 900)
@@ -497,12 +509,12 @@ static void check_accounts(const struct reactor *reactor)
              (unsigned long long)reactor->routes.deliveries_count);
 }
 
-static size_t reactor_of(const struct world *world, const struct sim_peer *peer)
+/* What somebody may have missed and stayed: by the policy of his subscriptions, also when memory runs short. */
+static uint64_t skipped_count(const struct world *world, const struct account *account)
 {
-        for (size_t i = 0; i < world->reactors_count; i++)
-                if (world->io[i] == sim_peer_io(peer))
-                        return i;
-        return 0; /* nobody's */
+        bool may_skip = (lag_policies_in_use(&world->lag) & (1u << LAG_DROP_OLDEST | 1u << LAG_CONFLATE)) != 0;
+        return account->dropped[LOSS_LAG_SKIP] + account->dropped[LOSS_CONFLATED] +
+               (may_skip ? account->dropped[LOSS_MEMORY_SHED] : 0);
 }
 
 /* Whoever is still here has heard exactly what the account of his connection says. */
@@ -512,14 +524,17 @@ static void check_heard(const struct world *world)
                 const struct client *client = &world->clients[i];
                 if (client->is_over || sim_peer_is_broken(client->peer) || sim_peer_is_ended(client->peer))
                         continue;
-                const struct reactor *reactor = world->reactors[reactor_of(world, client->peer)];
+                const struct reactor *reactor = world->reactors[client->reactor];
                 const struct peer *peer = reactor->by_index[io_id_index(sim_peer_id(client->peer))];
                 struct account account;
                 uint64_t pending;
                 lane_account(&peer->lane, &account, &pending);
-                must(account.released == client->heard && pending == 0 && account_dropped(&account) == 0,
-                     "client %zu heard %llu: %llu released, %llu pending", i, (unsigned long long)client->heard,
-                     (unsigned long long)account.released, (unsigned long long)pending);
+                uint64_t skipped = skipped_count(world, &account);
+                must(account.released == client->heard && pending == 0 && account_dropped(&account) == skipped,
+                     "client %zu heard %llu: %llu released, %llu pending, %llu dropped, %llu of them skipped", i,
+                     (unsigned long long)client->heard, (unsigned long long)account.released,
+                     (unsigned long long)pending, (unsigned long long)account_dropped(&account),
+                     (unsigned long long)skipped);
         }
 }
 
@@ -641,6 +656,12 @@ static uint64_t dropped_beside(const struct world *world, const struct client *c
                counter_read(&reactor->counters, COUNT_CLOSED_MEMORY);
 }
 
+/* A reactor that has let somebody pass over events may have done so to anybody. */
+static bool has_skipped(const struct world *world, const struct client *client)
+{
+        return skipped_count(world, &world->reactors[client->reactor]->lanes.account) > 0;
+}
+
 /* It has not stayed until the end, or was slow and has been cut, or shares its reactor with one who was. */
 static bool may_miss_the_end(const struct world *world, const struct client *client)
 {
@@ -662,7 +683,8 @@ static void check_group(const struct world *world, size_t e, bool is_sure)
                         continue;
                 members += subscription->had[e];
                 is_wanted |= is_due(world, subscription, &world->events[e]);
-                is_sure &= !may_miss_the_end(world, client) || !is_possible(world, subscription, &world->events[e]);
+                if (is_possible(world, subscription, &world->events[e]))
+                        is_sure &= !may_miss_the_end(world, client) && !has_skipped(world, client);
         }
         must(members <= 1, "event %zu reached %u members of one group", e, members);
         must(members == 1 || !is_wanted || !is_sure, "event %zu reached no member of the group", e);
@@ -688,7 +710,7 @@ static void check_asked(const struct world *world, size_t e)
 
 static void check_dues(const struct world *world)
 {
-        uint32_t heard_of[CLIENTS_MAX] = {0};
+        uint32_t heard_of[CLIENTS_MAX] = {0}; /* number + 1 of the last event of each that anybody has had */
         for (size_t s = 0; s < world->subscriptions_count; s++)
                 for (size_t c = 0; c < world->clients_count; c++)
                         if (world->subscriptions[s].last_of[c] > heard_of[c])
@@ -702,8 +724,9 @@ static void check_dues(const struct world *world)
                             !is_due(world, subscription, event))
                                 continue;
                         /* Who left early may miss the end, but nothing in front of what he had. */
-                        must(may_miss_the_end(world, client) &&
-                                     subscription->last_of[event->publisher] <= event->number,
+                        must((may_miss_the_end(world, client) &&
+                              subscription->last_of[event->publisher] <= event->number) ||
+                                     has_skipped(world, client),
                              "client %u sid %u (%s) missed event %zu (%s): %s, had %u of publisher %u who sent number "
                              "%u; made %u-%u, sent %u-%u, ended %u",
                              subscription->client, subscription->sid, patterns[subscription->pattern], e,
@@ -720,6 +743,20 @@ static void check_dues(const struct world *world)
         }
 }
 
+/* What becomes of those who lag; NULL: they are cut. */
+static const struct lag_rules *draw_lag(struct world *world, uint64_t lag_bytes_max)
+{
+        static const char *const rules[] = {"", "a.>=conflate", "b=drop-oldest,x.>=block", "a.b=block,>=conflate"};
+        struct lag lag = {.policy = (enum lag_policy)random_below(&world->random, LAG_POLICIES),
+                          .limit_bytes = lag_bytes_max};
+        const char *text = rules[random_below(&world->random, array_count(rules))];
+        char error[OPTIONS_ERROR_BYTES] = "";
+        if (random_chance(&world->random, 1, 2))
+                return NULL;
+        must(lag_rules_init(&world->lag, lag, lag_bytes_max, text, "", error) == 0, "%s", error);
+        return &world->lag;
+}
+
 /* All reactors listen on one address; none turns before all are made. */
 static void start_reactors(struct world *world, const struct sim_settings *sim)
 {
@@ -732,16 +769,23 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
                                        .mailbox_bytes = mailbox_bytes,
                                        .patterns_max = 10000,
                                        .secret = "a secret of 16b"};
+        uint64_t lag_bytes_max = (uint64_t)1 << (17 + random_below(&world->random, 6));
+        uint64_t stall_ns_max = (5 * NS_PER_MS) << random_below(&world->random, 12);
+        uint64_t quiet_ns = random_below(&world->random, 10 * NS_PER_MS);
+        const struct lag_rules *lag = draw_lag(world, lag_bytes_max);
         struct reactor_settings settings = {
                 .memory_bytes = (size_t)4 << (20 + random_below(&world->random, 5)),
-                .lag_bytes_max = (size_t)1 << (17 + random_below(&world->random, 6)),
-                .stall_ns_max = (5 * NS_PER_MS) << random_below(&world->random, 12),
+                .lag_bytes_max = lag_bytes_max,
+                .stall_ns_max = stall_ns_max,
                 .handshake_ns = 100 * NS_PER_S,
-                .quiet_ns = random_below(&world->random, 10 * NS_PER_MS),
-                .ping_interval_ns = random_chance(&world->random, 1, 2) ? 2 * NS_PER_S : 120 * NS_PER_S,
+                .quiet_ns = quiet_ns,
+                .ping_interval_ns = seed_now % 3 == 0 ? 2 * NS_PER_S : 120 * NS_PER_S,
                 .pings_out_max = 20,
                 .conns_max = CLIENTS_MAX,
                 .nats = {.control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20},
+                .lag = lag,
+                .lag_policies = {lag == NULL ? LAG_DISCONNECT : lag->lag.policy},
+                .block_ns = stall_ns_max / 2,
         };
         struct io_settings io = {.backend = IO_BACKEND_SIM, .conns_max = CLIENTS_MAX + 64};
         char bound[IO_ADDRESS_BYTES_MAX];
@@ -811,12 +855,12 @@ static void drain(struct world *world)
         for (size_t i = 0; i < world->clients_count; i++) {
                 struct client *client = &world->clients[i];
                 client->was_over = client->is_over;
-                client->reactor = reactor_of(world, client->peer);
                 client->dropped_before = dropped_beside(world, client);
         }
         world->is_draining = true;
-        size_t publishes = random_below(&world->random, DRAIN_EVENTS_MAX), turns = 0,
-               drain_at = random_below(&world->random, 200);
+        size_t publishes = random_below(&world->random, DRAIN_EVENTS_MAX);
+        size_t turns = 0, drain_at = random_below(&world->random, 200);
+        uint64_t drain_ns = random_below(&world->random, NS_PER_S);
         for (; turns < 400000 && (turns <= drain_at || peers_count(world) > 0 || patterns_count(world) > 0); turns++) {
                 for (size_t i = 0; i < world->clients_count; i++)
                         sim_peer_resume(world->clients[i].peer);
@@ -827,7 +871,7 @@ static void drain(struct world *world)
                 }
                 if (turns == drain_at) {
                         epoch_switch(world->readers[0]);
-                        reactor_drain(world->reactors[0], 10 * NS_PER_S, random_below(&world->random, NS_PER_S));
+                        reactor_drain(world->reactors[0], 10 * NS_PER_S, drain_ns);
                         epoch_switch(NULL);
                 }
                 turn(world, turns < drain_at ? random_below(&world->random, NS_PER_MS) : 5 * NS_PER_MS);
@@ -898,6 +942,8 @@ static void dump_world(void)
                         client->echo ? "" : ", no echo", client->headers ? ", headers" : "",
                         sim_peer_is_broken(client->peer) ? ", broken" : "");
         }
+        fprintf(stderr, "  %zu rules, otherwise %s\n", simulated.lag.rules_count,
+                lag_policy_name(simulated.lag.lag.policy));
         fprintf(stderr, "  %llu ms, mode %s\n", (unsigned long long)(io_now_ns(simulated.io[0]) / NS_PER_MS),
                 seed_now % 2 == 0 ? "kernel" : "tcp");
 }
