@@ -337,12 +337,12 @@ void lanes_look(struct lanes *lanes)
 static uint64_t lane_catch_up(struct lanes *lanes, struct lane *lane)
 {
         uint64_t skip_bytes = lane_skip_bytes(lanes, lane), cut_bytes = lane_cut_bytes(lanes, lane), cost_bytes = 0;
-        if (lane->is_cut)
-                return 0;
+        if (lane->is_cut || !list_is_linked(&lane->waiting_link))
+                return 0; /* the network takes from it again, and may take all */
         if (lane_pending_bytes(lane) > skip_bytes)
                 cost_bytes = lane_skip(lanes, lane, skip_bytes, LOSS_LAG_SKIP);
         uint64_t pending_bytes = lane_pending_bytes(lane);
-        if (pending_bytes > cut_bytes) {
+        if (pending_bytes - lane->lent_bytes > cut_bytes) {
                 lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
                 return cost_bytes;
         }
