@@ -78,10 +78,12 @@ static int read_policy(const char *option, const char *form, struct span item, s
         static const struct option_row row = {.type = OPTION_CHOICE, .choices = POLICY_CHOICES};
         char why[OPTIONS_WHY_BYTES];
         uint64_t number;
-        const uint8_t *equals = item.size == 0 ? NULL : memrchr(item.bytes, '=', item.size);
-        if (equals == NULL || equals == item.bytes)
+        size_t behind_equals = item.size;
+        while (behind_equals > 0 && item.bytes[behind_equals - 1] != '=')
+                behind_equals--;
+        if (behind_equals <= 1)
                 return refuse(error, option, item, "it is not %s", form);
-        *what = span_of(item.bytes, (size_t)(equals - item.bytes));
+        *what = span_of(item.bytes, behind_equals - 1);
         struct span word = span_skip(item, what->size + 1);
         if (options_read_word(&row, word, &number, why) != 0)
                 return refuse(error, option, item, "%s; disconnect, drop-oldest, conflate or block would do", why);
