@@ -23,14 +23,15 @@
 #include "engine/base/ring.h"
 #include "engine/credentials.h"
 
-#define ASK_SLOTS 512 /* AUTH_ASKS_MAX and the few messages of a gate itself */
-#define ANSWER_SLOTS 1024
+#define ASK_SLOTS 2048 /* AUTH_ASKS_MAX and the few messages of a gate itself */
+#define ANSWER_SLOTS 4096
 #define BANS_TOLD_MAX 256 /* while so many answers wait, a gate is not told of bans: it learns of them when it asks */
 #define GATE_CACHE 4096
 #define WORKER_CACHE 32768
 #define GATE_SOURCES 4096
 #define WORKER_SOURCES 16384
 #define FAILURE_KEPT_NS (5 * NS_PER_S) /* the same wrong password again is not tried again so soon */
+#define SUSPECTS_OF_A_SOURCE 4         /* so many of its attempts wait; more are closed untried */
 #define WORKER_NICE 5                  /* who comes in waits; who is in does not */
 
 static_assert(ASK_SLOTS > AUTH_ASKS_MAX + 8, "a message of the gate itself always fits");
@@ -221,6 +222,22 @@ static struct credentials_digest worker_digest(const struct auth *auth, const st
         return credentials_digest(auth->key, message_name(message), message_secret(message), hash);
 }
 
+/* Its source has been wrong lately: it waits behind all others, with few of its like. Who sends thousands of guesses at
+ * once would else fill every place, until nobody gets in in time. */
+static void worker_suspect(struct auth *auth, struct message *message)
+{
+        unsigned waiting = 0;
+        list_for_each(&auth->suspect, link)
+        {
+                const struct message *other = list_entry(link, struct message, link);
+                waiting += memcmp(&other->source, &message->source, sizeof other->source) == 0;
+        }
+        if (waiting < SUSPECTS_OF_A_SOURCE)
+                list_push_back(&auth->suspect, &message->link);
+        else
+                worker_answer(message, AUTH_BUSY, NULL);
+}
+
 /* Answers what needs no bcrypt; puts the rest where it waits. */
 static void worker_take_attempt(struct auth *auth, struct message *message)
 {
@@ -263,7 +280,7 @@ static void worker_take_attempt(struct auth *auth, struct message *message)
         } else if (sources_failures(&auth->sources, message->source, now_ns) == 0) {
                 list_push_back(&auth->fresh, &message->link);
         } else {
-                list_push_back(&auth->suspect, &message->link);
+                worker_suspect(auth, message);
         }
 }
 
@@ -297,10 +314,15 @@ static const struct user *worker_try(struct auth *auth, const struct message *me
 
 static void worker_try_one(struct auth *auth)
 {
-        struct list *from = list_is_empty(&auth->fresh) ? &auth->suspect : &auth->fresh;
+        bool is_fresh = !list_is_empty(&auth->fresh);
+        struct list *from = is_fresh ? &auth->fresh : &auth->suspect;
         struct message *message = list_entry(from->next, struct message, link);
         uint64_t now_ns = auth_now_ns(auth);
         list_remove(&message->link);
+        if (is_fresh && sources_failures(&auth->sources, message->source, now_ns) > 0) {
+                worker_suspect(auth, message); /* another of its source was wrong meanwhile */
+                return;
+        }
         if (now_ns >= message->deadline_ns) {
                 worker_answer(message, AUTH_BUSY, NULL);
                 return;
@@ -452,6 +474,11 @@ void auth_gate_open(struct auth_gate *gate, void (*wake)(void *context), void *c
 {
         gate->wake = wake;
         gate->context = context;
+}
+
+unsigned auth_asks_left(const struct auth_gate *gate)
+{
+        return AUTH_ASKS_MAX - gate->asks_count;
 }
 
 const struct users *auth_users(const struct auth_gate *gate)

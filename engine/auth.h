@@ -16,7 +16,7 @@
 #include "engine/sources.h"
 #include "engine/users.h"
 
-#define AUTH_ASKS_MAX 256          /* attempts of one reactor at a time; beyond, they are refused at once */
+#define AUTH_ASKS_MAX 1024         /* attempts of one reactor at a time */
 #define AUTH_PASSWORD_BYTES_MAX 72 /* bcrypt sees no more: what lies behind would not be compared */
 
 struct auth;
@@ -81,6 +81,8 @@ struct auth_event {
 /* Once a turn, until false. After AUTH_NEW_USERS auth_users() is the new image; the old one stays until auth_adopted().
  */
 bool auth_take(struct auth_gate *gate, struct auth_event *event);
+/* How many attempts may be asked before AUTH_BUSY. */
+unsigned auth_asks_left(const struct auth_gate *gate);
 /* This reactor holds no user or permissions of the image before. Once for each AUTH_NEW_USERS. */
 void auth_adopted(struct auth_gate *gate);
 const struct users *auth_users(const struct auth_gate *gate);

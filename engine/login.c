@@ -10,6 +10,7 @@
 
 void login_opened(struct reactor *reactor, struct session *session)
 {
+        list_init(&session->login.wait_link);
         if (reactor->gate == NULL)
                 return;
         session->login.state = LOGIN_AWAITED;
@@ -17,6 +18,19 @@ void login_opened(struct reactor *reactor, struct session *session)
         session->peer.kept_bytes_max = LOGIN_KEPT_BYTES_MAX > reactor->settings.nats.control_line_bytes_max + 64
                                                ? LOGIN_KEPT_BYTES_MAX
                                                : reactor->settings.nats.control_line_bytes_max + 64;
+}
+
+static void login_wait_no_more(struct reactor *reactor, struct session *session)
+{
+        if (!list_is_linked(&session->login.wait_link))
+                return;
+        list_remove(&session->login.wait_link);
+        reactor->logins_waiting_count--;
+}
+
+void login_ended(struct reactor *reactor, struct session *session)
+{
+        login_wait_no_more(reactor, session);
 }
 
 uint64_t login_next_ns(const struct login *login)
@@ -80,6 +94,18 @@ static void login_turn_away(struct reactor *reactor, struct session *session)
         session_refuse(reactor, session, SPAN_NONE, COUNT_CLOSED_REFUSED);
 }
 
+/* Held in front of its CONNECT, until the answer is there or it may ask. */
+static enum login_step login_hold(struct reactor *reactor, struct session *session, enum login_state state)
+{
+        struct login *login = &session->login;
+        login->state = (uint8_t)state;
+        if (login->deadline_ns == 0)
+                login->deadline_ns = io_now_ns(reactor->io) + reactor->settings.auth_timeout_ns;
+        peer_hold(reactor, &session->peer, PEER_HELD_LOGIN);
+        session_arm(reactor, session);
+        return LOGIN_IS_HELD;
+}
+
 enum login_step login_connect(struct reactor *reactor, struct session *session, const struct nats_connect *connect)
 {
         struct login *login = &session->login;
@@ -97,13 +123,13 @@ enum login_step login_connect(struct reactor *reactor, struct session *session, 
                 login_granted(reactor, session, user);
                 return LOGIN_IS_IN;
         case AUTH_PENDING:
-                login->state = LOGIN_ASKED;
-                if (login->deadline_ns == 0)
-                        login->deadline_ns = io_now_ns(reactor->io) + reactor->settings.auth_timeout_ns;
-                peer_hold(reactor, &session->peer, PEER_HELD_LOGIN);
-                session_arm(reactor, session);
-                return LOGIN_IS_HELD;
+                return login_hold(reactor, session, LOGIN_ASKED);
         case AUTH_BUSY:
+                if (reactor->logins_waiting_count < LOGINS_WAITING_MAX) {
+                        list_push_back(&reactor->logins_waiting, &login->wait_link);
+                        reactor->logins_waiting_count++;
+                        return login_hold(reactor, session, LOGIN_WAITS);
+                }
                 login_turn_away(reactor, session);
                 return LOGIN_IS_OUT;
         case AUTH_REFUSED:
@@ -160,6 +186,19 @@ static void login_recheck(struct reactor *reactor, struct session *session)
                 session->login.user = users_find_any(auth_users(reactor->gate), session->login.user->name);
 }
 
+/* As many as may: those that are known by now leave their place to the next, in the next turn. */
+static void logins_let_ask(struct reactor *reactor)
+{
+        for (unsigned left = auth_asks_left(reactor->gate); left > 0 && !list_is_empty(&reactor->logins_waiting);
+             left--) {
+                struct login *login = list_entry(reactor->logins_waiting.next, struct login, wait_link);
+                struct session *session = container_of(login, struct session, login);
+                login_wait_no_more(reactor, session);
+                peer_release(reactor, &session->peer, PEER_HELD_LOGIN);
+        }
+        reactor->may_let_ask = !list_is_empty(&reactor->logins_waiting) && auth_asks_left(reactor->gate) > 0;
+}
+
 void logins_take(struct reactor *reactor)
 {
         struct auth_event event;
@@ -171,6 +210,7 @@ void logins_take(struct reactor *reactor)
                         reactor->recheck_next = 0;
                 }
         }
+        logins_let_ask(reactor);
         if (!reactor->is_rechecking)
                 return;
         for (int i = 0; i < RECHECK_STEP && reactor->recheck_next < reactor->by_index_count; i++) {

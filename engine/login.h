@@ -5,12 +5,14 @@
  *         │   └──known at the gate──────────────────────────────────────▶ │
  *         └─ anything but CONNECT, refused, too late: told, and closed    └─ CONNECT: asked anew
  *
- * While ASKED the peer is held in front of its CONNECT, which is taken again when the answer is there. Belongs to the
- * session. */
+ * While ASKED the peer is held in front of its CONNECT, which is taken again when the answer is there. While too many
+ * others ask, it is held in the same way (WAITS) until it may: clients that come again all at once, with the same
+ * password, are let in as soon as the first of them is. Belongs to the session. */
 #ifndef SPATE_ENGINE_LOGIN_H
 #define SPATE_ENGINE_LOGIN_H
 
 #include "engine/auth.h"
+#include "engine/base/list.h"
 #include "io/wire/nats.h"
 
 struct reactor;
@@ -19,6 +21,7 @@ struct session;
 enum login_state {
         LOGIN_NOT_NEEDED, /* there are no users */
         LOGIN_AWAITED,
+        LOGIN_WAITS,
         LOGIN_ASKED,
         LOGIN_GRANTED,
         LOGIN_DONE
@@ -26,17 +29,20 @@ enum login_state {
 
 /* What an unauthenticated connection may have sent that waits: its CONNECT, and what follows at once. */
 #define LOGIN_KEPT_BYTES_MAX 8192
+#define LOGINS_WAITING_MAX 16384 /* of one reactor; beyond, they are closed at once */
 
 struct login {
-        uint8_t state;        /* enum login_state */
-        uint64_t deadline_ns; /* by then it must be in; 0: it is */
-        uint64_t refuse_ns;   /* when it is told that it was refused; 0: it was not */
+        uint8_t state;         /* enum login_state */
+        struct list wait_link; /* in reactor->logins_waiting */
+        uint64_t deadline_ns;  /* by then it must be in; 0: it is */
+        uint64_t refuse_ns;    /* when it is told that it was refused; 0: it was not */
         const struct user *user;
 };
 
 enum login_step { LOGIN_IS_IN, LOGIN_IS_HELD, LOGIN_IS_OUT };
 
 void login_opened(struct reactor *reactor, struct session *session);
+void login_ended(struct reactor *reactor, struct session *session);
 /* CONNECT came. LOGIN_IS_HELD: it is to be taken again; LOGIN_IS_OUT: the session has been told, and ends. */
 enum login_step login_connect(struct reactor *reactor, struct session *session, const struct nats_connect *connect);
 /* When login_tick() wants to be called, UINT64_MAX: never. */

@@ -94,6 +94,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->settings.io.conns_max = reactor_slots(settings) + 2 * ACCEPTS_MAX;
         reactor->settings.io.accepts_max = ACCEPTS_MAX;
         list_init(&reactor->crowded);
+        list_init(&reactor->logins_waiting);
         list_init(&reactor->kept);
         random_secret(seeds, sizeof seeds);
         if (settings->seed != 0)
@@ -583,7 +584,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         if (unlikely(reactor->drain == REACTOR_TAKES_LEAVE && reactor->drain_next < reactor->by_index_count) &&
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
-        if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking ||
+        if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking || reactor->may_let_ask ||
             !list_is_empty(&reactor->resumed))
                 deadline_ns = 0;
 

@@ -83,10 +83,13 @@ struct reactor {
         bool is_halted;                 /* turns no more */
         uint8_t watermark;              /* enum watermark */
         struct auth_gate *gate;         /* ours; NULL: there are no users */
-        bool is_rechecking;             /* the users have changed, and not every session was asked again */
-        uint32_t recheck_next;          /* the next to ask, by index */
-        uint8_t drain;                  /* enum reactor_drain */
-        uint32_t drain_next;            /* the connection to whom goodbye is said next, by index */
+        struct list logins_waiting;     /* for their turn to ask, by login.wait_link */
+        uint32_t logins_waiting_count;
+        bool may_let_ask;      /* some of them may: no sleep */
+        bool is_rechecking;    /* the users have changed, and not every session was asked again */
+        uint32_t recheck_next; /* the next to ask, by index */
+        uint8_t drain;         /* enum reactor_drain */
+        uint32_t drain_next;   /* the connection to whom goodbye is said next, by index */
         uint32_t drain_count, drain_done;
         uint64_t drain_began_ns, drain_ns;
         uint64_t sampled_ns;

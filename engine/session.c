@@ -769,6 +769,7 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
         struct session *session = session_of(peer);
         list_remove(&session->crowded_link);
         registry_leave(reactor, session);
+        login_ended(reactor, session);
         /* These may go before the connection has. */
         session->permissions = session->filter = NULL;
         list_for_each(&session->subscriptions, link)

@@ -483,3 +483,17 @@ def _(server):
     assert resident_bytes(server) - before < 64 << 20
     for flood in floods:
         drop(flood)
+
+
+@attack('a thousand clients at once that come again with the right password', users='usual')
+def _(server):
+    wires = [server.connect() for _ in range(1000)]
+    for wire in wires:
+        wire.sendall(b'CONNECT {"verbose":false,"user":"dave","pass":"plain"}\r\nPING\r\n')
+    for wire in wires:
+        heard = b''
+        while not heard.endswith(b'PONG\r\n'):
+            data = wire.recv(4096)
+            assert data, heard
+            heard += data
+        wire.close()

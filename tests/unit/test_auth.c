@@ -261,6 +261,38 @@ static void too_many_attempts_at_a_time_are_not_queued(void **state)
         auth_free(auth);
 }
 
+static void a_flood_of_guesses_does_not_keep_others_waiting(void **state)
+{
+        (void)state;
+        struct auth *auth = auth_usual(1);
+        struct auth_gate *gate = auth_gate(auth, 0);
+        struct auth_event event;
+        const struct user *user;
+        for (int i = 0; i <= 100; i++) {
+                char guess[16];
+                snprintf(guess, sizeof guess, "guess %d", i);
+                struct auth_attempt attempt = attempt_of("alice", i < 100 ? guess : "wonder");
+                attempt.tag = (uint64_t)i;
+                if (i == 100)
+                        attempt.source = source_of(SPAN("10.0.0.2:1"));
+                assert_int_equal(auth_ask(gate, &attempt, &user), AUTH_PENDING);
+        }
+        auth_work(auth);
+        int refused_before = 0, refused = 0, busy = 0;
+        while (auth_take(gate, &event)) {
+                refused += event.verdict == AUTH_REFUSED;
+                busy += event.verdict == AUTH_BUSY;
+                if (event.tag == 100) {
+                        assert_int_equal(event.verdict, AUTH_GRANTED);
+                        refused_before = refused;
+                }
+        }
+        assert_int_equal(refused_before, 1);
+        assert_int_equal(refused, 5);
+        assert_int_equal(busy, 95);
+        auth_free(auth);
+}
+
 static void an_attempt_that_waited_too_long_is_not_tried(void **state)
 {
         (void)state;
@@ -444,6 +476,7 @@ int main(void)
                 cmocka_unit_test(tokens_come_in_by_digest_or_by_bcrypt),
                 cmocka_unit_test(who_guesses_waits_longer_and_is_kept_out_at_every_gate),
                 cmocka_unit_test(too_many_attempts_at_a_time_are_not_queued),
+                cmocka_unit_test(a_flood_of_guesses_does_not_keep_others_waiting),
                 cmocka_unit_test(an_attempt_that_waited_too_long_is_not_tried),
                 cmocka_unit_test(a_reload_changes_who_may_stay),
                 cmocka_unit_test(a_reload_that_fails_changes_nothing),
