@@ -380,6 +380,16 @@ void lane_count_dropped(struct lanes *lanes, struct lane *lane, enum loss loss, 
         lanes->account.dropped[loss] += count;
 }
 
+void lanes_count_unowned(struct lanes *lanes, enum loss loss, uint64_t count)
+{
+        /* With those that are gone, so that the sum of all lanes stays that of the accounts. */
+        struct account *accounts[] = {&lanes->account, &lanes->closed};
+        for (size_t i = 0; i < array_count(accounts); i++) {
+                accounts[i]->matched += count;
+                accounts[i]->dropped[loss] += count;
+        }
+}
+
 void lane_refuse(struct lanes *lanes, struct lane *lane, enum loss loss)
 {
         lane->account.matched++;

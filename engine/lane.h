@@ -126,6 +126,8 @@ void lanes_fini(struct lanes *lanes);
 /* Hands out everything that may go: dirty cohorts first, each to all its idle members, then the ready lanes. Ends a
  * turn. */
 void lanes_flush(struct lanes *lanes);
+/* An event was owed to one of several readers, and none of them gets it: dropped, of nobody's lane. */
+void lanes_count_unowned(struct lanes *lanes, enum loss loss, uint64_t count);
 static inline bool lanes_have_work(const struct lanes *lanes)
 {
         return !list_is_empty(&lanes->dirty) || !list_is_empty(&lanes->ready);

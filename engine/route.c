@@ -748,12 +748,14 @@ static uint32_t picks_names(struct queue_picks *picks, unsigned target)
 
 /* ---- to other reactors ---- */
 
-/* What a record of this event takes in any mailbox, all names included. */
-static size_t record_bound(const struct mailbox_event *told, const struct queue_picks *picks)
+/* What a record of this event takes in any mailbox, all names included that go anywhere. */
+static size_t record_bound(const struct routes *routes, const struct mailbox_event *told)
 {
+        const struct queue_picks *picks = &routes->picks;
         size_t bytes = mailbox_event_bytes(told);
         for (size_t i = 0; i < picks->picks_count; i++)
-                bytes += sizeof(uint16_t) + picks->pick[i].name.size;
+                if (picks->pick[i].reactor != routes->reactor)
+                        bytes += sizeof(uint16_t) + picks->pick[i].name.size;
         return bytes;
 }
 
@@ -764,9 +766,13 @@ static void picks_trim(struct reactor *reactor)
         struct queue_picks *picks = &reactor->routes.picks;
         size_t bytes_left = reactor->routes.cores->mailbox_bytes / 8;
         for (size_t i = 0; i < picks->picks_count; i++) {
-                size_t bytes = sizeof(uint16_t) + picks->pick[i].name.size;
-                if (bytes > bytes_left)
-                        picks->pick[i].reactor = reactor->routes.reactor;
+                struct queue_pick *pick = &picks->pick[i];
+                size_t bytes = sizeof(uint16_t) + pick->name.size;
+                if (pick->reactor == reactor->routes.reactor)
+                        continue;
+                pick->is_trimmed = bytes > bytes_left;
+                if (pick->is_trimmed)
+                        pick->reactor = reactor->routes.reactor;
                 else
                         bytes_left -= bytes;
         }
@@ -789,16 +795,25 @@ static void route_send(struct reactor *reactor, struct mailbox_event *told, uint
         }
 }
 
+/* So many queue groups do not get an event, for there is no room to ask for their members elsewhere. */
+static void routes_count_lost(struct reactor *reactor, uint64_t count)
+{
+        lanes_count_unowned(&reactor->lanes, LOSS_OVER_LIMIT, count);
+        reactor->routes.deliveries_count += count;
+}
+
 /* Finds another member for one name: `among` are the reactors to ask. Gives it the event here, or sends it. */
 static bool route_pick_again(struct reactor *reactor, const struct session *from, struct mailbox_event *told,
                              struct matched *matched, struct span name, uint64_t hash, uint64_t among)
 {
         struct routes *routes = &reactor->routes;
+        bool is_full = false;
         while (among != 0) {
                 route_pick(reactor, from, told->event.subject, matched, among);
-                struct queue_pick *pick = picks_find(&routes->picks, hash, name, false);
-                if (routes->picks.picks_max == 0 || pick == NULL)
-                        return false;
+                struct queue_pick *pick =
+                        routes->picks.picks_max == 0 ? NULL : picks_find(&routes->picks, hash, name, false);
+                if (pick == NULL)
+                        break;
                 unsigned target = pick->reactor;
                 struct queue_pick alone = *pick;
                 picks_clear(&routes->picks);
@@ -811,12 +826,16 @@ static bool route_pick_again(struct reactor *reactor, const struct session *from
                 }
                 told->queues_count = 0;
                 size_t bytes = mailbox_event_bytes(told) + sizeof(uint16_t) + name.size;
-                if (!mailboxes_can_hold(reactor->out, (uint64_t)1 << target, bytes))
-                        continue; /* a second try holds nobody up */
+                if (!mailboxes_can_hold(reactor->out, (uint64_t)1 << target, bytes)) {
+                        is_full = true; /* a second try holds nobody up */
+                        continue;
+                }
                 picks_find(&routes->picks, alone.hash, name, true)->reactor = target;
                 route_send(reactor, told, (uint64_t)1 << target);
                 return true;
         }
+        if (is_full)
+                routes_count_lost(reactor, 1);
         return false;
 }
 
@@ -873,12 +892,12 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
                                               .version = matched->version,
                                               .ids = matched->ids,
                                               .ids_count = (uint32_t)matched->ids_count};
-                *full = mailboxes_without_room(reactor->out, targets, record_bound(&told, picks));
+                *full = mailboxes_without_room(reactor->out, targets, record_bound(routes, &told));
                 if (*full != 0)
                         return false;
         }
         *delivered = route_deliver(reactor, from, event, matched);
-        size_t failed_count = 0;
+        size_t failed_count = 0, lost_count = 0;
         struct queue_pick failed[FAILED_MAX];
         for (size_t i = 0; i < picks->picks_count; i++) {
                 const struct queue_pick *pick = &picks->pick[i];
@@ -886,11 +905,15 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
                         continue;
                 if (route_deliver_to_group(reactor, from, event, matched, pick->name, pick->hash))
                         ++*delivered;
-                else if (failed_count < FAILED_MAX)
+                else if (!pick->is_trimmed && failed_count < FAILED_MAX)
                         failed[failed_count++] = *pick;
+                else
+                        lost_count++;
         }
         bool is_nobody = *delivered == 0 && (targets & ~matched->plain) == 0 &&
                          !route_reaches_plain(routes, matched, event->subject);
+        if (unlikely(lost_count > 0))
+                routes_count_lost(reactor, lost_count);
         if (unlikely(targets != 0)) {
                 if (!is_nobody && *delivered == 0 && event->reply.size > 0 && from->no_responders)
                         route_ask_back(routes, &told, (uint32_t)__builtin_popcountll(targets));

@@ -93,6 +93,7 @@ struct queue_pick {
         uint64_t number; /* of the member picked, counting from 0 through the reactors */
         struct span name;
         unsigned reactor; /* which was picked */
+        bool is_trimmed;  /* for want of room in the record: it stays here, or is lost */
 };
 
 /* Room for the picks of one event, and to find them by name. */

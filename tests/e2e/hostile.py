@@ -322,6 +322,22 @@ def _(server):
     writer.close()
 
 
+@attack('queue groups whose names together are larger than any mailbox')
+def _(server):
+    names = [f'{number:05}'.ljust(1000, 'q') for number in range(6000)]
+    members = [Wire(server) for _ in range(6)]
+    for index, member in enumerate(members):
+        member.say('CONNECT {"verbose":false}', *(f'SUB crowd.a {name} {sid}' for sid, name in enumerate(names[index::6])))
+        member.settle()
+    # Chance places them; with so many, some publish to a reactor that is not theirs.
+    writers = [Wire(server) for _ in range(8)]
+    for writer in writers:
+        writer.say('CONNECT {"verbose":false}', 'PUB crowd.a 2', 'hi')
+        writer.settle()
+    for connection in members + writers:
+        connection.close()
+
+
 @attack('a publisher that vanishes in the middle of a payload')
 def _(server):
     reader = Wire(server)
