@@ -30,21 +30,26 @@ enum watermark watermark_of(enum watermark before, uint64_t used_bytes, uint64_t
         return now;
 }
 
-/* The lane that holds most, of those that the network keeps waiting; NULL: none holds anything that could be freed. */
-static struct lane *watermark_largest(const struct lanes *lanes)
+static struct lane *watermark_larger(struct list *list, struct lane *largest, uint64_t *most)
 {
-        struct lane *largest = NULL;
-        uint64_t most = 0;
-        list_for_each(&lanes->waiting, link)
+        list_for_each(list, link)
         {
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
                 uint64_t bytes = lane->is_cut ? 0 : lane_pending_bytes(lane) - lane->lent_bytes;
-                if (bytes > most) {
-                        most = bytes;
+                if (bytes > *most) {
+                        *most = bytes;
                         largest = lane;
                 }
         }
         return largest;
+}
+
+/* The lane that holds most, of those that the network keeps waiting; NULL: none holds anything that could be freed. */
+static struct lane *watermark_largest(struct lanes *lanes)
+{
+        uint64_t most = 0;
+        struct lane *largest = watermark_larger(&lanes->waiting, NULL, &most);
+        return watermark_larger(&lanes->patient, largest, &most);
 }
 
 unsigned watermark_keep(enum watermark *watermark, struct lanes *lanes, uint64_t stall_ns_max)
