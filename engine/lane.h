@@ -128,10 +128,6 @@ void lanes_fini(struct lanes *lanes);
 void lanes_flush(struct lanes *lanes);
 /* An event was owed to one of several readers, and none of them gets it: dropped, of nobody's lane. */
 void lanes_count_unowned(struct lanes *lanes, enum loss loss, uint64_t count);
-static inline bool lanes_have_work(const struct lanes *lanes)
-{
-        return !list_is_empty(&lanes->dirty) || !list_is_empty(&lanes->ready);
-}
 
 void lane_init(struct lane *lane, io_id id);
 /* Lets go of everything; nothing may be lent any more. What was not sent is dropped: for `loss`, or for that of an

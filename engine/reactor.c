@@ -456,7 +456,9 @@ static bool reactor_has_mail(const struct reactor *reactor)
 /* Polls; sleeps only while nobody has anything for us. */
 static int reactor_poll(struct reactor *reactor, uint64_t deadline_ns)
 {
-        bool may_sleep = deadline_ns != 0 && !reactor->has_sends && reactor->cores->count > 1;
+        /* What a kernel is given to send comes back in the same poll, which so never sleeps. */
+        bool returns_sends = reactor->has_sends && io_traits(reactor->io)->lent_bytes_max == SIZE_MAX;
+        bool may_sleep = deadline_ns != 0 && !returns_sends && reactor->cores->count > 1;
         if (may_sleep) {
                 bell_lie_down(reactor->bell);
                 if (reactor_has_mail(reactor))
@@ -620,8 +622,10 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         peers_take_cut(reactor);
         if (has_others)
                 reactor_publish(reactor);
-        reactor->has_sends = lanes_have_work(&reactor->lanes);
+        /* Not whether there was anything to flush: all who want it may be waiting for their network. */
+        uint64_t sends_before = io_statistics(io)->sends;
         lanes_flush(&reactor->lanes);
+        reactor->has_sends = io_statistics(io)->sends != sends_before;
         registry_collect(reactor);
         interests_collect(reactor->routes.interests);
         if (reactor->settings.number == 0)

@@ -564,6 +564,9 @@ static bool let_others(void *context)
 {
         struct world *world = context;
         size_t number = draw_reactor(world, world->asleep);
+        const struct bell *bell = &world->cores->core[world->asleep].bell;
+        must(world->reactors_count == 1 || atomic_load(&bell->is_asleep), "reactor %zu sleeps where no bell wakes it",
+             world->asleep);
         if (number == REACTORS_MAX)
                 return false;
         turn_reactor(world, number, random_below(&world->random, world->turn_ns + 1));
