@@ -44,6 +44,7 @@
         ROW(HANDSHAKE_TIMEOUT, "handshake-timeout",   OPTION_TIME,   "5s",             SECOND / 100, 600 * SECOND,  NULL,                     "a new connection has so long to send its first whole operation",                    false) \
         ROW(PING_INTERVAL,     "ping-interval",       OPTION_TIME,   "2m",             SECOND / 100, 86400 * SECOND, NULL,                    "a client that is silent for so long is asked whether it is there",                  false) \
         ROW(PING_MAX,          "ping-max",            OPTION_COUNT,  "2",              1,           100,            NULL,                     "unanswered PINGs after which a client counts as gone",                              false) \
+        ROW(DRAIN_SPREAD,      "drain-spread",        OPTION_TIME,   "2s",             0,           600 * SECOND,   NULL,                     "SIGTERM closes connections one after the other over so long, or a millisecond each",  false) \
         ROW(DRAIN_TIMEOUT,     "drain-timeout",       OPTION_TIME,   "5s",             0,           600 * SECOND,   NULL,                     "how long SIGTERM waits for clients to take what is theirs",                         false) \
         ROW(LOG_LEVEL,         "log-level",           OPTION_CHOICE, "info",           0,           0,              "error|warn|info|debug",  "what is logged",                                                                    false)
 /* clang-format on */

@@ -519,6 +519,8 @@ static void reactor_send_last(struct reactor *reactor)
         }
 }
 
+#define LEAVE_NS NS_PER_MS /* the most that goodbye to one connection adds to the spread */
+
 /* Goodbye to as many as it is time for. */
 static void reactor_take_leave(struct reactor *reactor)
 {
@@ -552,6 +554,8 @@ static void reactor_drain_on(struct reactor *reactor)
                 reactor->drain = REACTOR_TAKES_LEAVE;
                 reactor->drain_began_ns = io_now_ns(reactor->io);
                 reactor->drain_count = reactor->peers_count;
+                if (reactor->drain_ns > reactor->drain_count * LEAVE_NS)
+                        reactor->drain_ns = reactor->drain_count * LEAVE_NS;
         }
         if (reactor->drain == REACTOR_TAKES_LEAVE)
                 reactor_take_leave(reactor);

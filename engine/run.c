@@ -448,7 +448,7 @@ static void reload(struct auth *auth)
 }
 
 /* In the thread of the first reactor. */
-static void turn_until_stopped(struct crew *crew, uint64_t drain_ns)
+static void turn_until_stopped(struct crew *crew, uint64_t drain_ns, uint64_t spread_ns)
 {
         struct reactor *first = crew_reactor(crew, 0);
         while (stops_asked == 0) {
@@ -457,8 +457,8 @@ static void turn_until_stopped(struct crew *crew, uint64_t drain_ns)
                         reload(first->settings.auth);
         }
         log_info("draining", "connections=%llu", (unsigned long long)crew_connections(crew));
-        uint64_t until_ns = clock_monotonic_ns() + drain_ns, now_ns;
-        reactor_drain(first, drain_ns, 0);
+        uint64_t until_ns = clock_monotonic_ns() + spread_ns + drain_ns, now_ns;
+        reactor_drain(first, drain_ns, spread_ns);
         while (crew_connections(crew) > 0 && stops_asked == 1 && (now_ns = clock_monotonic_ns()) < until_ns) {
                 bool is_alone = crew_count(crew) == 1 || until_ns - now_ns < DRAIN_LOOK_NS;
                 reactor_turn(first, is_alone ? until_ns : now_ns + DRAIN_LOOK_NS);
@@ -483,7 +483,8 @@ static int crew_serve(struct crew *crew, const struct options *options, char err
                 return EXIT_FAILED;
         }
         print_greeting(crew, nats, admin);
-        turn_until_stopped(crew, options_number(options, OPTION_DRAIN_TIMEOUT));
+        turn_until_stopped(crew, options_number(options, OPTION_DRAIN_TIMEOUT),
+                           options_number(options, OPTION_DRAIN_SPREAD));
         return EXIT_OK;
 }
 
