@@ -113,6 +113,10 @@ conversation('a member of a queue group that may not have an event leaves it to 
     carol(A), bob(B), bob(C), A.subscribes('jobs.* g 1'), B.subscribes('jobs.* g 1'),
     C.says(*['PUB jobs.secret 1', 'x'] * 5, 'PING'), C.hears('PONG'), B.hears(*['MSG jobs.secret 1 1', 'x'] * 5),
 ], users='usual')
+conversation('a request that nobody may answer has no responders, wherever they are', [
+    carol(A), connects(B, 'bob', 'plain', headers=True, no_responders=True), A.subscribes('a.* 1'), B.subscribes('inbox.b 9'),
+    B.says('PUB a.secret inbox.b 1', 'x', 'PING'), B.hears('HMSG inbox.b 9 16 16', 'NATS/1.0 503', '', '', 'PONG'),
+], users='usual')
 conversation('a request that nobody may answer has no responders', [
     carol(A, headers=True, no_responders=True), A.subscribes('a.* 1', 'inbox.a 9'),
     A.says('PUB a.secret inbox.a 1', 'x', 'PING'), A.hears('HMSG inbox.a 9 16 16', 'NATS/1.0 503', '', '', 'PONG'),
