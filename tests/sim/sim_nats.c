@@ -23,6 +23,7 @@
 #define EVENTS_MAX 4096
 #define DRAIN_EVENTS_MAX 100 /* in the orderly end */
 #define REACTORS_MAX 4
+#define ASKERS 3
 #define INPUT_BYTES_MAX (512 << 10)
 #define PATTERNS 10
 #define SUBJECTS 7
@@ -88,6 +89,14 @@ struct client {
         size_t input_bytes;
 };
 
+/* Asks the admin address; heads and bodies as they come. */
+struct asker {
+        struct sim_peer *peer;
+        uint32_t asked, answered;
+        uint8_t input[INPUT_BYTES_MAX];
+        size_t input_bytes;
+};
+
 struct world {
         struct random random;
         struct cores *cores;
@@ -101,6 +110,7 @@ struct world {
         uint64_t turn_ns; /* how long those may take */
         bool is_settling, is_draining;
         size_t body_bytes_max;
+        struct asker askers[ASKERS];
         struct client clients[CLIENTS_MAX];
         size_t clients_count;
         struct event_sent events[EVENTS_MAX];
@@ -109,6 +119,7 @@ struct world {
         size_t subscriptions_count;
         uint32_t step;
         uint64_t delivered;
+        uint64_t heard_hash; /* who heard what when: the network's own hash has the time of day in it, from /losses */
 };
 
 static struct world simulated;
@@ -319,6 +330,8 @@ static void hear_message(struct world *world, size_t index, const char *subject,
                 subscription->last_of[event->publisher] = event->number + 1;
         subscription->had[id] = 1;
         world->delivered++;
+        world->heard_hash = (world->heard_hash ^ id ^ (uint64_t)index << 32 ^ (uint64_t)world->step << 40) *
+                            UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static void hear_pong(struct world *world, size_t index)
@@ -448,6 +461,72 @@ static void hear(struct world *world, size_t index)
                 client->is_over = true;
 }
 
+/* ---- who asks the admin address ---- */
+
+static const char *const questions[] = {"/losses", "/connections?limit=7", "/losses?reactor=0&limit=3", "/status",
+                                        "/metrics"};
+
+static bool is_gone(const struct asker *asker)
+{
+        return sim_peer_is_ended(asker->peer) || sim_peer_is_broken(asker->peer);
+}
+
+static void do_ask(struct world *world)
+{
+        struct asker *asker = &world->askers[random_below(&world->random, ASKERS)];
+        char line[100];
+        if (is_gone(asker))
+                return;
+        int size = snprintf(line, sizeof line, "GET %s HTTP/1.1\r\nHost: spate\r\n\r\n",
+                            questions[random_below(&world->random, array_count(questions))]);
+        asker->asked++;
+        sim_peer_write(asker->peer, span_of(line, (size_t)size));
+}
+
+/* One answer at the start of the input; returns its size, 0 when it is not whole. */
+static size_t hear_answer(const struct world *world, const struct asker *asker, const char *input, size_t size)
+{
+        const char *body = memmem(input, size, "\r\n\r\n", 4);
+        const char *length = memmem(input, size, "Content-Length: ", 16);
+        if (body == NULL)
+                return 0;
+        must(length != NULL && length < body, "an answer without a length");
+        must(strncmp(input, "HTTP/1.1 200 ", 13) == 0 || strncmp(input, "HTTP/1.1 503 ", 13) == 0, "an asker got %.20s",
+             input);
+        size_t whole = (size_t)(body + 4 - input) + strtoul(length + 16, NULL, 10);
+        if (size < whole)
+                return 0;
+        must(asker->answered < asker->asked, "an answer too many");
+        /* Each reactor that was asked has its part, once. */
+        static const char head[] = "{\"reactors\":[", each[] = "{\"reactor\":";
+        if (strncmp(body + 4, head, sizeof head - 1) == 0) {
+                size_t parts = 0;
+                for (const char *at = body;
+                     (at = memmem(at, (size_t)(input + whole - at), each, sizeof each - 1)) != NULL; at++)
+                        parts++;
+                must(parts == world->reactors_count || parts == 1, "%zu of %zu reactors have answered", parts,
+                     world->reactors_count);
+        }
+        return whole;
+}
+
+static void hear_askers(struct world *world)
+{
+        for (size_t i = 0; i < ASKERS; i++) {
+                struct asker *asker = &world->askers[i];
+                size_t got, one;
+                while ((got = sim_peer_read(asker->peer, asker->input + asker->input_bytes,
+                                            INPUT_BYTES_MAX - asker->input_bytes)) > 0) {
+                        asker->input_bytes += got;
+                        while ((one = hear_answer(world, asker, (char *)asker->input, asker->input_bytes)) > 0) {
+                                asker->answered++;
+                                asker->input_bytes -= one;
+                                memmove(asker->input, asker->input + one, asker->input_bytes);
+                        }
+                }
+        }
+}
+
 /* ---- the world ---- */
 
 static void act(struct world *world)
@@ -471,6 +550,8 @@ static void act(struct world *world)
                 sim_peer_stall(client->peer);
         else if (choice < 980)
                 sim_peer_resume(client->peer);
+        else if (choice >= 990)
+                do_ask(world);
         else if (choice < 984 && world->clients_count > 4) {
                 client->is_over = true;
                 if (random_chance(&world->random, 1, 2))
@@ -589,6 +670,7 @@ static void turn(struct world *world, uint64_t ns)
         world->step++;
         for (size_t i = 0; i < world->clients_count; i++)
                 hear(world, i);
+        hear_askers(world);
 }
 
 /* Everything that is still under way arrives, everybody who lives has heard a PONG behind his last word. */
@@ -609,6 +691,10 @@ static void settle(struct world *world)
                         sim_peer_resume(client->peer);
                         is_settled &= client->is_over ||
                                       (client->pongs_heard == client->pings_written && client->input_bytes == 0);
+                }
+                for (size_t i = 0; i < ASKERS; i++) {
+                        sim_peer_resume(world->askers[i].peer);
+                        is_settled &= is_gone(&world->askers[i]) || world->askers[i].answered == world->askers[i].asked;
                 }
                 if (!is_settled || settled_ns == 0)
                         settled_ns = io_clock_ns(world->io[0]);
@@ -808,6 +894,9 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
                         world->away_until_ns[i] =
                                 io_now_ns(world->io[0]) + random_below(&world->random, 20 * NS_PER_MS);
         }
+        must(reactor_listen(world->reactors[0], "10.0.0.1:8222", &admin_protocol, bound) == 0, "cannot listen");
+        for (size_t i = 0; i < ASKERS; i++)
+                world->askers[i].peer = sim_connect(world->io[0], 1);
         if (random_chance(&world->random, 3, 4))
                 sim_on_sleep(world->io[0], let_others, world);
 }
@@ -830,6 +919,7 @@ static void stop_reactors(struct world *world)
         for (size_t i = world->reactors_count; i-- > 0;) {
                 epoch_switch(world->readers[i]);
                 reactor_free(world->reactors[i]);
+                world->reactors[i] = NULL;
                 epoch_unregister();
         }
         cores_free(world->cores);
@@ -867,11 +957,15 @@ static void drain(struct world *world)
         for (; turns < 400000 && (turns <= drain_at || peers_count(world) > 0 || patterns_count(world) > 0); turns++) {
                 for (size_t i = 0; i < world->clients_count; i++)
                         sim_peer_resume(world->clients[i].peer);
+                for (size_t i = 0; i < ASKERS; i++)
+                        sim_peer_resume(world->askers[i].peer);
                 size_t index = random_below(&world->random, world->clients_count);
                 if (turns >= drain_at / 2 && publishes > 0 && !world->clients[index].is_over) {
                         do_publish(world, index);
                         publishes--;
                 }
+                if (random_chance(&world->random, 1, 10))
+                        do_ask(world);
                 if (turns == drain_at) {
                         epoch_switch(world->readers[0]);
                         reactor_drain(world->reactors[0], 10 * NS_PER_S, drain_ns);
@@ -917,7 +1011,7 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         check_dues(world);
         check_heard(world);
         drain(world);
-        uint64_t hash = sim_trace_hash(world->io[0]);
+        uint64_t hash = world->heard_hash ^ sim_steps(world->io[0]);
         *delivered += world->delivered;
         stop_reactors(world);
         return hash;
