@@ -165,7 +165,8 @@ void reactor_free(struct reactor *reactor)
                 struct peer *peer = reactor->by_index[i];
                 if (peer == NULL)
                         continue;
-                peer->lane.lent_bytes = 0; /* the backend is gone, and nothing is lent any more */
+                peer->lane.lent_bytes = 0; /* the backend is gone, and nothing is lent any more … */
+                peer->is_paused = false;   /* … nor anything to be resumed */
                 peer_closed(reactor, peer);
         }
         dropped = account_dropped(&reactor->lanes.account) - dropped;

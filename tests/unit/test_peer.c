@@ -211,9 +211,50 @@ static void held_input_is_taken_whole_and_in_order(void **state)
         assert_true(holds_count > 5000);
 }
 
+/* The backend has gone before its connections have: nobody may resume them. */
+static void a_reactor_ends_while_input_is_paused(void **state)
+{
+        (void)state;
+        struct sim_settings sim = sim_settings_calm(1, SIM_KERNEL);
+        struct io_settings io_settings = {.backend = IO_BACKEND_SIM, .conns_max = 64};
+        struct cores_settings cores_settings = {.count = 1, .patterns_max = 10, .secret = "a secret of 16b"};
+        struct reactor_settings settings = {
+                .memory_bytes = (size_t)32 << 20,
+                .lag_bytes_max = 1 << 20,
+                .stall_ns_max = NS_PER_S,
+                .conns_max = 32,
+                .seed = 1,
+        };
+        struct cores *cores;
+        struct reactor *reactor;
+        struct io *io;
+        char bound[IO_ADDRESS_BYTES_MAX];
+        memset(talkers, 0, sizeof talkers);
+        random_init(&chances, 1);
+        hold_1024 = 1024;
+        epoch_register();
+        assert_int_equal(sim_start(&io, &io_settings, &sim), 0);
+        assert_int_equal(cores_new(&cores, &cores_settings), 0);
+        assert_int_equal(reactor_new(&reactor, &settings, cores, io), 0);
+        assert_int_equal(reactor_listen(reactor, "10.0.0.1:1", &numbers, bound), 0);
+        struct talker *talker = &talkers[0];
+        talker->peer = sim_connect(io, 0);
+        for (unsigned turn = 0; talker->of == NULL || !talker->of->is_paused; turn++) {
+                assert_true(turn < 10000);
+                if (talker->written < 100)
+                        speak(talker);
+                reactor_turn(reactor, io_now_ns(io) + 100000);
+        }
+        reactor_free(reactor);
+        assert_true(talker->has_ended);
+        cores_free(cores);
+        epoch_unregister();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_reactor_ends_while_input_is_paused),
                 cmocka_unit_test(held_input_is_taken_whole_and_in_order),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
