@@ -31,6 +31,8 @@
 #define NEVER UINT32_MAX
 
 static const char *const subjects[SUBJECTS] = {"a", "b", "a.b", "a.c", "a.b.c", "x.y.z", "_INBOX.one.2"};
+/* Two names: an event may find members of one and none of the other. */
+static const char *const groups[] = {"", "workers ", "idlers "};
 static const char *const patterns[PATTERNS] = {"a", "b", "a.*", "a.>", ">", "*.b", "x.y.z", "*", "a.b", "_INBOX.one.*"};
 
 static uint64_t seed_now; /* for the one line that a failure prints */
@@ -66,7 +68,7 @@ struct event_sent {
 struct subscribed {
         uint16_t client;
         uint8_t pattern;
-        bool is_queue;
+        uint8_t group; /* 0: none */
         uint32_t sid, max, got, got_at_limit;
         struct moment made, ended, limited;
         uint8_t *had;                  /* by event */
@@ -196,7 +198,7 @@ static void do_publish(struct world *world, size_t index)
         say_text(world, client, "\r\n");
 }
 
-static void do_subscribe_to(struct world *world, size_t index, unsigned pattern, bool is_queue)
+static void do_subscribe_to(struct world *world, size_t index, unsigned pattern, unsigned group)
 {
         struct client *client = &world->clients[index];
         char line[128];
@@ -205,13 +207,12 @@ static void do_subscribe_to(struct world *world, size_t index, unsigned pattern,
         struct subscribed *subscription = &world->subscriptions[world->subscriptions_count++];
         *subscription = (struct subscribed){.client = (uint16_t)index,
                                             .pattern = (uint8_t)pattern,
-                                            .is_queue = is_queue,
+                                            .group = (uint8_t)group,
                                             .sid = ++client->next_sid,
                                             .made = moment_now(world, client),
                                             .ended = {.written_step = NEVER, .acked_step = NEVER}};
         subscription->had = calloc(world->events_max, 1);
-        snprintf(line, sizeof line, "SUB %s %s%u\r\n", patterns[pattern], is_queue ? "workers " : "",
-                 subscription->sid);
+        snprintf(line, sizeof line, "SUB %s %s%u\r\n", patterns[pattern], groups[group], subscription->sid);
         say_text(world, client, line);
 }
 
@@ -261,7 +262,7 @@ static void do_connect(struct world *world)
         /* Most clients are alike: they subscribe to the same things in the same order, and become cohorts. */
         unsigned kind = (unsigned)random_below(&world->random, 4);
         for (unsigned i = 0; i < kind; i++)
-                do_subscribe_to(world, index, (kind * 3 + i) % PATTERNS, false);
+                do_subscribe_to(world, index, (kind * 3 + i) % PATTERNS, 0);
         say_ping(world, client);
 }
 
@@ -313,7 +314,7 @@ static void hear_message(struct world *world, size_t index, const char *subject,
         must(!subscription->had[id], "event %u came twice to client %zu sid %u", id, index, sid);
         must(world->clients[index].echo || event->publisher != index, "client %zu hears itself", index);
         /* What a member of a group on another reactor could not take comes back, and goes to another later. */
-        bool may_be_late = subscription->is_queue && world->reactors_count > 1;
+        bool may_be_late = subscription->group != 0 && world->reactors_count > 1;
         must(subscription->last_of[event->publisher] <= event->number || may_be_late,
              "event %u of client %u came to client %zu sid %u behind number %u", id, event->publisher, index, sid,
              subscription->last_of[event->publisher] - 1);
@@ -541,7 +542,9 @@ static void act(struct world *world)
         if (choice < 600)
                 do_publish(world, index);
         else if (choice < 640)
-                do_subscribe_to(world, index, choice % PATTERNS, random_chance(&world->random, 1, 4));
+                do_subscribe_to(world, index, choice % PATTERNS,
+                                random_chance(&world->random, 1, 4) ? 1 + (unsigned)random_below(&world->random, 2)
+                                                                    : 0);
         else if (choice < 700)
                 do_unsubscribe(world, index);
         else if (choice < 900)
@@ -761,14 +764,14 @@ static bool may_miss_the_end(const struct world *world, const struct client *cli
 }
 
 /* Exactly one member of a group, unless the one that was picked may have gone. */
-static void check_group(const struct world *world, size_t e, bool is_sure)
+static void check_group(const struct world *world, size_t e, unsigned group, bool is_sure)
 {
         unsigned members = 0;
         bool is_wanted = false;
         for (size_t s = 0; s < world->subscriptions_count; s++) {
                 const struct subscribed *subscription = &world->subscriptions[s];
                 const struct client *client = &world->clients[subscription->client];
-                if (!subscription->is_queue)
+                if (subscription->group != group)
                         continue;
                 members += subscription->had[e];
                 is_wanted |= is_due(world, subscription, &world->events[e]);
@@ -809,7 +812,7 @@ static void check_dues(const struct world *world)
                 const struct client *client = &world->clients[subscription->client];
                 for (size_t e = 0; e < world->events_count; e++) {
                         const struct event_sent *event = &world->events[e];
-                        if (subscription->had[e] || subscription->is_queue || !is_taken(event, heard_of) ||
+                        if (subscription->had[e] || subscription->group != 0 || !is_taken(event, heard_of) ||
                             !is_due(world, subscription, event))
                                 continue;
                         /* Who left early may miss the end, but nothing in front of what he had. */
@@ -826,7 +829,8 @@ static void check_dues(const struct world *world)
                 }
         }
         for (size_t e = 0; e < world->events_count; e++) {
-                check_group(world, e, is_taken(&world->events[e], heard_of));
+                for (unsigned group = 1; group < array_count(groups); group++)
+                        check_group(world, e, group, is_taken(&world->events[e], heard_of));
                 if (world->events[e].is_asking)
                         check_asked(world, e);
         }
