@@ -2,6 +2,14 @@
 #include "engine/cohort.h"
 
 #define LOOKS_PER_LIMIT 8
+#define LOOK_STEP_BYTES ((uint64_t)64 << 10)
+
+/* Somebody is beyond the limit, as near as chunks tell: every so many bytes it is looked who. */
+static uint64_t look_step(const struct lanes *lanes)
+{
+        uint64_t step = lanes->look_bytes / LOOKS_PER_LIMIT;
+        return step < LOOK_STEP_BYTES ? step : LOOK_STEP_BYTES;
+}
 
 void cohort_init(struct cohort *cohort, enum wire_format format)
 {
@@ -82,8 +90,8 @@ void cohort_append(struct lanes *lanes, struct cohort *cohort, const struct even
         }
         /* Who has fallen too far behind pins old chunks. It is looked for when the stream has grown by a part of the
          * tightest limit, which bounds what looking costs each byte. */
-        if (unlikely(stream_held_bytes(&cohort->stream) > lanes->look_bytes &&
-                     cohort->stream.head_byte - cohort->looked_byte > lanes->look_bytes / LOOKS_PER_LIMIT)) {
+        if (unlikely(stream_held_bytes(&cohort->stream) > lanes->look_bytes - lanes->look_bytes / 8 &&
+                     cohort->stream.head_byte - cohort->looked_byte > look_step(lanes))) {
                 cohort->looked_byte = cohort->stream.head_byte;
                 lanes_look(lanes);
         }

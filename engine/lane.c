@@ -4,7 +4,7 @@
 #include "engine/cohort.h"
 #include "engine/skip.h"
 
-#define LOOK_NS (50 * UINT64_C(1000000))   /* while events come, nobody is beyond its limit for longer and not seen */
+#define LOOK_NS (25 * UINT64_C(1000000))   /* while events come, nobody is beyond its limit for longer and not seen */
 #define SKIP_BYTES_MAX ((uint64_t)4 << 20) /* that lagging lanes look at in one call */
 
 int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint64_t lag_bytes_max,
@@ -305,10 +305,19 @@ void lane_meet_blocking(struct lanes *lanes, struct lane *lane)
                 lanes->was_blocking = true;
 }
 
+/* What so many bytes behind takes of the memory: whole chunks, the first and the last of them hardly used at worst, and
+ * where each operation ends. A limit is a promise about memory. */
+static uint64_t held_bytes(uint64_t pending_bytes)
+{
+        uint64_t chunks_bytes = 2 * STREAM_CHUNK_BYTES_LARGE;
+        return pending_bytes + pending_bytes / 32 +
+               (pending_bytes / 8 < chunks_bytes ? pending_bytes / 8 : chunks_bytes);
+}
+
 /* It waits for the network, and may be beyond a limit. */
 static void lane_look(struct lanes *lanes, struct lane *lane)
 {
-        uint64_t pending_bytes = lane_pending_bytes(lane);
+        uint64_t pending_bytes = held_bytes(lane_pending_bytes(lane));
         uint64_t cut_bytes = lane_cut_bytes(lanes, lane), skip_bytes = lane_skip_bytes(lanes, lane);
         if (lane->is_cut)
                 return;
@@ -339,7 +348,7 @@ static uint64_t lane_catch_up(struct lanes *lanes, struct lane *lane)
         uint64_t skip_bytes = lane_skip_bytes(lanes, lane), cut_bytes = lane_cut_bytes(lanes, lane), cost_bytes = 0;
         if (lane->is_cut || !list_is_linked(&lane->waiting_link))
                 return 0; /* the network takes from it again, and may take all */
-        if (lane_pending_bytes(lane) > skip_bytes)
+        if (held_bytes(lane_pending_bytes(lane)) > skip_bytes)
                 cost_bytes = lane_skip(lanes, lane, skip_bytes, LOSS_LAG_SKIP);
         uint64_t pending_bytes = lane_pending_bytes(lane);
         if (pending_bytes - lane->lent_bytes > cut_bytes) {
