@@ -238,6 +238,9 @@ static int take_shape(struct match_table *table, struct shape shape)
 
 static pattern_id take_id(struct match_table *table)
 {
+        /* What was withdrawn may have waited for nobody but us since the writer's last turn: it sleeps meanwhile. */
+        if (unlikely(table->ids_free == PATTERN_NONE && table->ids_fresh == table->patterns_max))
+                epoch_collect(&table->bin);
         pattern_id id = table->ids_free;
         if (id != PATTERN_NONE)
                 table->ids_free = table->records[id].next_free;

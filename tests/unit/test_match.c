@@ -144,6 +144,19 @@ static void an_id_comes_again_only_after_a_grace_period(void **state)
         match_table_free(table);
 }
 
+static void a_full_table_looks_for_ids_whose_grace_period_is_over(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(1);
+        pattern_id first = add(table, "a", 0);
+        match_remove(table, first, 0);
+        match_collect(table);
+        /* The writer slept; nobody has collected since. */
+        epoch_quiescent();
+        assert_int_equal(add(table, "b", 0), first);
+        match_table_free(table);
+}
+
 static void the_version_goes_up_with_every_change_and_no_other_call(void **state)
 {
         (void)state;
@@ -290,6 +303,7 @@ int main(void)
                 cmocka_unit_test(a_pattern_has_one_id_for_all_reactors_until_the_last_leaves),
                 cmocka_unit_test(a_refused_pattern_changes_nothing),
                 cmocka_unit_test(an_id_comes_again_only_after_a_grace_period),
+                cmocka_unit_test(a_full_table_looks_for_ids_whose_grace_period_is_over),
                 cmocka_unit_test(the_version_goes_up_with_every_change_and_no_other_call),
                 cmocka_unit_test(a_batch_stops_before_the_subject_whose_ids_do_not_fit),
                 cmocka_unit_test(a_subject_may_match_hundreds_of_shapes),
