@@ -124,6 +124,12 @@ static struct conn *epoll_conn_new(struct epoll *epoll, int fd)
 static void epoll_conn_free(struct epoll *epoll, struct conn *conn)
 {
         assert(conn->lent_bytes == 0);
+        /* Not by closing it: whoever looks at our descriptors in /proc holds the socket for a moment, and until the
+         * last one lets go of it epoll goes on telling of it. */
+        if (conn->interest != 0) {
+                epoll->io.statistics.system_calls++;
+                (void)epoll_ctl(epoll->fd, EPOLL_CTL_DEL, conn->fd, NULL);
+        }
         socket_close(conn->fd, conn->reset);
         conn->fd = -1;
         list_remove(&conn->dirty);

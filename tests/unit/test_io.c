@@ -1024,6 +1024,43 @@ static void a_close_with_reset_is_seen_as_a_reset(void **state)
         world_free(world);
 }
 
+/* Our end of a connection that `peer` has. */
+static int our_end_of(int peer)
+{
+        struct sockaddr_in name, other;
+        socklen_t bytes = sizeof(name);
+        assert_int_equal(getsockname(peer, (struct sockaddr *)&name, &bytes), 0);
+        for (int fd = 3; fd < 1024; fd++) {
+                bytes = sizeof(other);
+                if (fd != peer && getpeername(fd, (struct sockaddr *)&other, &bytes) == 0 && bytes == sizeof(other) &&
+                    other.sin_port == name.sin_port)
+                        return fd;
+        }
+        fail_msg("our end is not there");
+        return -1;
+}
+
+/* As whoever looks at our descriptors in /proc does for a moment. */
+static void a_closed_connection_that_somebody_holds_is_heard_no_more(void **state)
+{
+        struct world *world = world_of(state, "127.0.0.1:0");
+        int peer;
+        io_id id = join(world, &peer);
+        turns(world);
+        int held = dup(our_end_of(peer));
+        io_close(world->io, id, false);
+        await(world, IO_CLOSED, id);
+        peer_say(peer, "is anybody there?");
+        forget(world);
+        uint64_t calls = io_statistics(world->io)->system_calls;
+        turns(world);
+        assert_int_equal(world->told_count, 0);
+        assert_true(io_statistics(world->io)->system_calls - calls < 10);
+        close(held);
+        close(peer);
+        world_free(world);
+}
+
 static void last_words_reach_a_peer_that_still_talks(void **state)
 {
         struct world *world = world_of(state, "127.0.0.1:0");
@@ -1655,6 +1692,7 @@ static int run_contract(const char *name, const enum io_backend *backend)
                 CONTRACT(a_reset_by_the_peer_ends_the_connection),
                 CONTRACT(a_send_that_finds_the_peer_gone_is_released_and_the_end_is_told),
                 CONTRACT(a_close_with_reset_is_seen_as_a_reset),
+                CONTRACT(a_closed_connection_that_somebody_holds_is_heard_no_more),
                 CONTRACT(last_words_reach_a_peer_that_still_talks),
                 CONTRACT(a_shutdown_goes_out_behind_what_was_sent),
                 CONTRACT(a_close_works_in_every_state),
