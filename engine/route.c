@@ -36,6 +36,7 @@ int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, ui
                                   .hash_seed = hash_seed};
         list_init(&routes->expired);
         list_init(&routes->untold);
+        list_init(&routes->asked);
         routes->memo = calloc(ROUTE_MEMO_ROWS, sizeof *routes->memo);
         routes->requests = calloc(ROUTE_REQUESTS, sizeof *routes->requests);
         if (routes->memo == NULL || routes->requests == NULL || routes_fit_ids(routes) != 0 ||
@@ -54,7 +55,8 @@ void routes_fini(struct routes *routes)
         assert(routes->subscriptions_count == 0);
         for (size_t page = 0; page < routes->pages_count; page++)
                 free(routes->pages[page]);
-        /* Still to be asked for, or to be withdrawn: whoever would have cared is gone. */
+        /* Asked for, still to be asked for, or to be withdrawn: whoever would have cared is gone. */
+        list_splice_back(&routes->untold, &routes->asked);
         list_for_each(&routes->untold, link)
         {
                 struct route *route = list_entry(link, struct route, tell_link);
@@ -231,6 +233,7 @@ bool routes_tell(struct reactor *reactor)
                                 return true;
                         routes->asks_out++;
                         list_remove(&route->tell_link);
+                        list_push_back(&routes->asked, &route->tell_link);
                 } else {
                         struct mailbox_control withdraw = {.kind = MAILBOX_WITHDRAW, .id = route->id};
                         if (!mailbox_has_spare(writer) || !mailbox_tell(writer, &withdraw))
@@ -350,6 +353,7 @@ void route_visible(struct reactor *reactor, const struct mailbox_control *answer
         int error = answer->error;
         assert(routes->asks_out > 0);
         routes->asks_out--;
+        list_remove(&route->tell_link);
         if (error == 0)
                 error = route_settle(routes, route, answer->id, answer->version);
         if (error == 0)

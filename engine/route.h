@@ -32,7 +32,7 @@ struct route {
         struct list groups;   /* queue groups, by route_link */
         struct map_node node; /* in routes->by_text */
         struct interest_row *rows; /* by sibling: of plain subscribers, one for each filter */
-        struct list tell_link;     /* in routes->untold while the matcher's writer has to be told of it */
+        struct list tell_link;     /* in routes->untold while the writer has to be told of it, or in routes->asked */
         bool is_withdrawn;         /* has left the pages: waits only for that */
         uint16_t text_bytes;
         uint8_t text[];
@@ -119,6 +119,7 @@ struct routes {
         struct interests *interests; /* ours */
         struct map by_text;          /* text → route */
         struct list untold;          /* routes to ask the writer for, and those to withdraw, in order */
+        struct list asked;           /* those whose VISIBLE is to come */
         uint32_t asks_out;           /* SUBSCRIBEs without their VISIBLE */
         uint64_t next_serial;
         struct queue_picks picks;
