@@ -905,9 +905,9 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
                 sim_on_sleep(world->io[0], let_others, world);
 }
 
-static void stop_reactors(struct world *world)
+static void stop_reactors(struct world *world, bool is_drained)
 {
-        for (size_t i = 0; i < world->reactors_count; i++) {
+        for (size_t i = 0; is_drained && i < world->reactors_count; i++) {
                 const struct reactor *reactor = world->reactors[i];
                 must(reactor->lanes.memory.taken_bytes == 0,
                      "%zu bytes of stream memory of reactor %zu did not come back", reactor->lanes.memory.taken_bytes,
@@ -983,6 +983,23 @@ static void drain(struct world *world)
         check_dues(world);
 }
 
+/* The other end: in the middle of things all reactors turn no more, and are freed with all that they hold. */
+static void halt(struct world *world)
+{
+        for (unsigned i = random_below(&world->random, 50) != 0 ? DRAIN_EVENTS_MAX : 0; i > 0; i--) {
+                act(world);
+                turn(world, random_below(&world->random, NS_PER_MS));
+        }
+        epoch_switch(world->readers[0]);
+        reactor_halt_others(world->reactors[0]);
+        epoch_switch(NULL);
+        for (size_t i = 1; i < world->reactors_count; i++)
+                for (int turns = 0; !world->reactors[i]->is_halted; turns++) {
+                        must(turns < 1000, "reactor %zu does not halt", i);
+                        turn_reactor(world, i, 0);
+                }
+}
+
 static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
 {
         struct world *world = &simulated;
@@ -1014,10 +1031,14 @@ static uint64_t run_seed(uint64_t seed, bool is_traced, uint64_t *delivered)
         settle(world); /* … and whoever got some of them has heard a PONG behind the last */
         check_dues(world);
         check_heard(world);
-        drain(world);
+        bool is_drained = !random_chance(&world->random, 1, 8);
+        if (is_drained)
+                drain(world);
+        else
+                halt(world);
         uint64_t hash = world->heard_hash ^ sim_steps(world->io[0]);
         *delivered += world->delivered;
-        stop_reactors(world);
+        stop_reactors(world, is_drained);
         return hash;
 }
 
