@@ -46,7 +46,8 @@ static struct talker *talker_of(const struct peer *peer)
 static void numbers_opened(struct reactor *reactor, struct peer *peer)
 {
         for (size_t i = 0; i < PEERS; i++)
-                if (sim_peer_io(talkers[i].peer) == reactor->io && sim_peer_id(talkers[i].peer) == peer->lane.id)
+                if (talkers[i].peer != NULL && sim_peer_io(talkers[i].peer) == reactor->io &&
+                    sim_peer_id(talkers[i].peer) == peer->lane.id)
                         talkers[i].of = peer;
 }
 
