@@ -71,6 +71,8 @@ class Server:
             if 'users' in self.settings:
                 # Every test comes from one address: it must not be kept out for those that are wrong on purpose.
                 flags += ['--users', self.write(users.for_spate(users.SETS[self.settings['users']])), '--ban-after', '0']
+                if 'auth_timeout' not in self.settings:
+                    flags += ['--auth-timeout', f'{2 * PATIENCE:g}s']
             # Not pinned: the clients and the reference share the cores with it.
             return [binary, 'run', '--listen', f'127.0.0.1:{port}', '--cpus', 'none', '--backend', self.backend,
                     '--reactors', os.environ.get('E2E_REACTORS') or '1',
