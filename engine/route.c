@@ -873,9 +873,18 @@ static void route_ask_back(struct routes *routes, struct mailbox_event *told, ui
 
 #define FAILED_MAX 16 /* groups of one event whose members here have all been cut in this very turn */
 
-/* One event, to all or to none. false: the mailboxes of *full have no room. */
-static bool route_publish_one(struct reactor *reactor, struct session *from, const struct event *event,
-                              const struct matched *matched, uint32_t *delivered, uint64_t *full)
+static void route_tell_nobody(struct reactor *reactor, struct session *from, const struct event *event)
+{
+        reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
+        if (event->reply.size > 0 && from->no_responders)
+                session_no_responders(reactor, from, event);
+}
+
+/* One event with queue groups, or subscribers on other reactors: to all or to none. false: the mailboxes of *full have
+ * no room. */
+static __attribute__((noinline)) bool route_publish_wide(struct reactor *reactor, struct session *from,
+                                                         const struct event *event, const struct matched *matched,
+                                                         uint32_t *delivered, uint64_t *full)
 {
         struct routes *routes = &reactor->routes;
         struct queue_picks *picks = &routes->picks;
@@ -936,11 +945,8 @@ static bool route_publish_one(struct reactor *reactor, struct session *from, con
                                               .ids_count = (uint32_t)matched->ids_count};
                 is_sent_again |= route_pick_again(reactor, from, &told, &again, failed[i].name, failed[i].hash, among);
         }
-        if (is_nobody && !is_sent_again) {
-                reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
-                if (event->reply.size > 0 && from->no_responders)
-                        session_no_responders(reactor, from, event);
-        }
+        if (is_nobody && !is_sent_again)
+                route_tell_nobody(reactor, from, event);
         return true;
 }
 
@@ -992,9 +998,14 @@ size_t route_publish(struct reactor *reactor, struct session *from, const struct
         uint64_t delivered_sum = 0;
         size_t published = 0;
         for (; published < events_count; published++) {
+                const struct event *event = &events[published];
                 uint32_t delivered = 0;
                 uint64_t full = 0;
-                if (!route_publish_one(reactor, from, &events[published], &matched[published], &delivered, &full)) {
+                if (likely((matched[published].plain | matched[published].grouped) == 0)) {
+                        delivered = route_deliver(reactor, from, event, &matched[published]);
+                        if (unlikely(delivered == 0))
+                                route_tell_nobody(reactor, from, event);
+                } else if (!route_publish_wide(reactor, from, event, &matched[published], &delivered, &full)) {
                         reactor_hold_publisher(reactor, &from->peer, full);
                         break;
                 }
