@@ -12,6 +12,7 @@
 struct head {
         uint64_t from;
         uint64_t version;
+        uint64_t tried;
         uint32_t flags;
         uint32_t request;
         uint32_t ids_count;
@@ -198,6 +199,7 @@ void mailbox_event_write(uint8_t *record, const struct mailbox_event *event)
         struct head head = {
                 .from = event->from,
                 .version = event->version,
+                .tried = event->tried,
                 .flags = event->flags,
                 .request = event->request,
                 .ids_count = event->ids_count,
@@ -234,6 +236,7 @@ void mailbox_event_read(struct span record, struct mailbox_event *event)
         struct span rest = span_skip(record, sizeof(head));
         event->from = head.from;
         event->version = head.version;
+        event->tried = head.tried;
         event->flags = head.flags;
         event->request = head.request;
         event->ids_count = head.ids_count;
@@ -261,10 +264,12 @@ static struct head *head_of(struct span record)
         return (struct head *)(uintptr_t)record.bytes;
 }
 
-void mailbox_event_serve(struct span record)
+uint8_t *mailbox_event_serve(struct span record)
 {
-        head_of(record)->queues_count = 0;
-        head_of(record)->flags |= MAILBOX_QUEUES_ONLY;
+        struct head *head = head_of(record);
+        head->queues_count = 0;
+        head->flags |= MAILBOX_QUEUES_ONLY;
+        return (uint8_t *)(head + 1) + head->ids_count * sizeof(pattern_id);
 }
 
 void mailbox_event_answer(struct span record)
@@ -272,20 +277,14 @@ void mailbox_event_answer(struct span record)
         head_of(record)->flags &= ~(uint32_t)MAILBOX_ASKED;
 }
 
-void mailbox_event_leave(struct span record, struct span name)
+/* What follows the names stays where it is, for queues_bytes stays as it was. */
+void mailbox_event_leave(struct span record, uint8_t **at, struct span name)
 {
-        struct head *head = head_of(record);
-        uint8_t *names = (uint8_t *)(head + 1) + head->ids_count * sizeof(pattern_id);
-        uint16_t size;
-        /* What follows the names stays where it is, for queues_bytes stays as it was. */
-        for (uint32_t i = 0; i < head->queues_count; i++) {
-                memcpy(&size, names, sizeof(size));
-                names += sizeof(size) + size;
-        }
-        size = (uint16_t)name.size;
-        memmove(names + sizeof(size), name.bytes, size);
-        memcpy(names, &size, sizeof(size));
-        head->queues_count++;
+        uint16_t size = (uint16_t)name.size;
+        memmove(*at + sizeof(size), name.bytes, size);
+        memcpy(*at, &size, sizeof(size));
+        *at += sizeof(size) + size;
+        head_of(record)->queues_count++;
 }
 
 bool mailbox_event_is_last(struct span record)

@@ -168,6 +168,7 @@ struct mailbox_event {
         uint64_t from;    /* the publishing connection, on the sender's reactor */
         uint64_t version; /* match_version() when it was matched: a pattern that came later is not meant, though it may
                            * have the id of one that is gone */
+        uint64_t tried;   /* reactors on which no member of its groups would have it, a bit each */
         uint32_t flags;   /* enum mailbox_event_flag */
         uint32_t request; /* MAILBOX_ASKED: which, for the sender to count who gave it back */
         const pattern_id *ids;
@@ -187,10 +188,11 @@ bool mailbox_event_is_last(struct span record);
 /* Takes the first name off `queue_names`; to be called queues_count times. */
 struct span mailbox_next_queue(struct span *queue_names);
 /* Takes all names out of the record; mailbox_event_leave() puts back those that could not be served, in their order, so
- * that the sender reads the record again with these only. `name` may lie in the record itself. */
-void mailbox_event_serve(struct span record);
+ * that the sender reads the record again with these only. *at is where the next one goes, at first what serve returned;
+ * `name` may lie in the record itself. */
+uint8_t *mailbox_event_serve(struct span record);
+void mailbox_event_leave(struct span record, uint8_t **at, struct span name);
 /* Somebody has it: takes MAILBOX_ASKED off. */
 void mailbox_event_answer(struct span record);
-void mailbox_event_leave(struct span record, struct span name);
 
 #endif

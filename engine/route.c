@@ -2,6 +2,7 @@
 #include "engine/route.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -758,7 +759,7 @@ static size_t record_bound(const struct routes *routes, const struct mailbox_eve
         const struct queue_picks *picks = &routes->picks;
         size_t bytes = mailbox_event_bytes(told);
         for (size_t i = 0; i < picks->picks_count; i++)
-                if (picks->pick[i].reactor != routes->reactor)
+                if (picks->pick[i].reactor != routes->reactor && picks->pick[i].reactor != UINT_MAX)
                         bytes += sizeof(uint16_t) + picks->pick[i].name.size;
         return bytes;
 }
@@ -806,41 +807,67 @@ static void routes_count_lost(struct reactor *reactor, uint64_t count)
         reactor->routes.deliveries_count += count;
 }
 
+/* What became of an event that was tried again. */
+struct given {
+        uint32_t here_count; /* groups that have it now, or of which it is known and counted that they do not */
+        uint32_t sent_count; /* records that went to other reactors */
+};
+
 /* Finds another member for one name: `among` are the reactors to ask. Gives it the event here, or sends it. */
-static bool route_pick_again(struct reactor *reactor, const struct session *from, struct mailbox_event *told,
-                             struct matched *matched, struct span name, uint64_t hash, uint64_t among)
+static void route_pick_again(struct reactor *reactor, const struct session *from, struct mailbox_event *told,
+                             const struct matched *matched, const struct queue_pick *wanted, uint64_t among,
+                             struct given *given)
 {
         struct routes *routes = &reactor->routes;
         bool is_full = false;
         while (among != 0) {
                 route_pick(reactor, from, told->event.subject, matched, among);
-                struct queue_pick *pick =
-                        routes->picks.picks_max == 0 ? NULL : picks_find(&routes->picks, hash, name, false);
+                struct queue_pick *pick = routes->picks.picks_count == 0
+                                                  ? NULL
+                                                  : picks_find(&routes->picks, wanted->hash, wanted->name, false);
                 if (pick == NULL)
                         break;
                 unsigned target = pick->reactor;
-                struct queue_pick alone = *pick;
                 picks_clear(&routes->picks);
                 among &= ~((uint64_t)1 << target);
+                told->tried |= (uint64_t)1 << target;
                 if (target == routes->reactor) {
-                        if (!route_deliver_to_group(reactor, from, &told->event, matched, name, hash))
+                        if (!route_deliver_to_group(reactor, from, &told->event, matched, wanted->name, wanted->hash))
                                 continue;
                         routes->deliveries_count++;
-                        return true;
+                        given->here_count++;
+                        return;
                 }
                 told->queues_count = 0;
-                size_t bytes = mailbox_event_bytes(told) + sizeof(uint16_t) + name.size;
+                size_t bytes = mailbox_event_bytes(told) + sizeof(uint16_t) + wanted->name.size;
                 if (!mailboxes_can_hold(reactor->out, (uint64_t)1 << target, bytes)) {
                         is_full = true; /* a second try holds nobody up */
                         continue;
                 }
-                picks_find(&routes->picks, alone.hash, name, true)->reactor = target;
+                picks_find(&routes->picks, wanted->hash, wanted->name, true)->reactor = target;
                 route_send(reactor, told, (uint64_t)1 << target);
-                return true;
+                given->sent_count++;
+                return;
         }
-        if (is_full)
+        if (is_full) {
                 routes_count_lost(reactor, 1);
-        return false;
+                given->here_count++;
+        }
+}
+
+#define FAILED_MAX 16 /* names of one event that are tried again: each of them walks all groups of the event */
+
+/* A member for each of these names, on another reactor than the one that has failed. */
+static void route_try_again(struct reactor *reactor, const struct session *from, const struct mailbox_event *told,
+                            const struct matched *matched, const struct queue_pick *failed, size_t failed_count,
+                            uint64_t among, struct given *given)
+{
+        for (size_t i = 0; i < failed_count; i++) {
+                uint64_t failer = (uint64_t)1 << failed[i].reactor;
+                struct mailbox_event again = *told;
+                again.tried |= failer;
+                route_pick_again(reactor, from, &again, matched, &failed[i], among & ~failer, given);
+        }
 }
 
 /* ---- publishing ---- */
@@ -871,7 +898,13 @@ static void route_ask_back(struct routes *routes, struct mailbox_event *told, ui
                 (struct route_request){.number = told->request, .waiting_count = targets_count};
 }
 
-#define FAILED_MAX 16 /* groups of one event whose members here have all been cut in this very turn */
+/* Somebody has it, or may: no 503. */
+static void route_forget_request(struct routes *routes, uint32_t number)
+{
+        struct route_request *request = &routes->requests[number % ROUTE_REQUESTS];
+        if (request->number == number)
+                request->waiting_count = 0;
+}
 
 static void route_tell_nobody(struct reactor *reactor, struct session *from, const struct event *event)
 {
@@ -933,19 +966,19 @@ static __attribute__((noinline)) bool route_publish_wide(struct reactor *reactor
                 route_send(reactor, &told, targets);
         }
         /* Ours have just been cut, all of them: others may live elsewhere. */
-        bool is_sent_again = false;
-        for (size_t i = 0; i < failed_count; i++) {
-                struct matched again = *matched;
-                uint64_t among = matched->grouped & ~((uint64_t)1 << routes->reactor);
-                told = (struct mailbox_event){.event = *event,
+        struct given given = {0};
+        if (unlikely(failed_count > 0)) {
+                struct mailbox_event again = {.event = *event,
                                               .from = from->peer.lane.id,
                                               .version = matched->version,
                                               .flags = MAILBOX_QUEUES_ONLY,
                                               .ids = matched->ids,
                                               .ids_count = (uint32_t)matched->ids_count};
-                is_sent_again |= route_pick_again(reactor, from, &told, &again, failed[i].name, failed[i].hash, among);
+                route_try_again(reactor, from, &again, matched, failed, failed_count, matched->grouped, &given);
+                if ((told.flags & MAILBOX_ASKED) != 0 && given.here_count + given.sent_count > 0)
+                        route_forget_request(routes, told.request);
         }
-        if (is_nobody && !is_sent_again)
+        if (is_nobody && given.here_count + given.sent_count == 0)
                 route_tell_nobody(reactor, from, event);
         return true;
 }
@@ -1041,14 +1074,14 @@ bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
         bool is_asked = (told.flags & MAILBOX_ASKED) != 0;
         if (told.queues_count > 0 || is_asked) {
                 struct span names = told.queue_names;
-                mailbox_event_serve(record);
+                uint8_t *at = mailbox_event_serve(record);
                 for (uint32_t i = 0; i < told.queues_count; i++) {
                         struct span name = mailbox_next_queue(&names);
                         if (route_deliver_to_group(reactor, NULL, &told.event, &matched, name,
                                                    cores_name_hash(reactor->routes.cores, name))) {
                                 delivered++;
                         } else {
-                                mailbox_event_leave(record, name);
+                                mailbox_event_leave(record, &at, name);
                                 left_count++;
                         }
                 }
@@ -1088,6 +1121,71 @@ static void route_nobody_there(struct reactor *reactor, struct session *from, co
                 session_no_responders(reactor, from, &told->event);
 }
 
+/* Of what was picked only those names are still wanted: all at once, however many came back. */
+static void picks_keep(struct reactor *reactor, struct span names, uint32_t names_count)
+{
+        struct queue_picks *picks = &reactor->routes.picks;
+        for (uint32_t i = 0; i < names_count && picks->picks_count > 0; i++) {
+                struct span name = mailbox_next_queue(&names);
+                struct queue_pick *pick = picks_find(picks, cores_name_hash(reactor->routes.cores, name), name, false);
+                if (pick != NULL)
+                        pick->is_wanted = true;
+        }
+        for (size_t i = 0; i < picks->picks_count; i++)
+                if (!picks->pick[i].is_wanted)
+                        picks->pick[i].reactor = UINT_MAX;
+}
+
+/* Gives what came back to others, its names all at once; where that fails, a few are tried once more. */
+static void route_give_again(struct reactor *reactor, const struct session *from, struct mailbox_event *told,
+                             const struct matched *matched, uint64_t among, struct given *given)
+{
+        struct routes *routes = &reactor->routes;
+        struct queue_picks *picks = &routes->picks;
+        struct queue_pick failed[FAILED_MAX];
+        size_t failed_count = 0, lost_count = 0;
+        uint64_t targets = 0, full = 0;
+        route_pick(reactor, from, told->event.subject, matched, among);
+        picks_keep(reactor, told->queue_names, told->queues_count);
+        for (size_t i = 0; i < picks->picks_count; i++)
+                if (picks->pick[i].is_wanted)
+                        targets |= (uint64_t)1 << picks->pick[i].reactor;
+        targets &= ~((uint64_t)1 << routes->reactor);
+        told->queues_count = 0;
+        if (targets != 0)
+                full = mailboxes_without_room(reactor->out, targets, record_bound(routes, told));
+        for (size_t i = 0; i < picks->picks_count; i++) {
+                const struct queue_pick *pick = &picks->pick[i];
+                bool is_ours = pick->reactor == routes->reactor;
+                if (!pick->is_wanted || (!is_ours && (full & (uint64_t)1 << pick->reactor) == 0))
+                        continue; /* or it is sent below */
+                if (is_ours && route_deliver_to_group(reactor, from, &told->event, matched, pick->name, pick->hash)) {
+                        routes->deliveries_count++;
+                        given->here_count++;
+                } else if (failed_count < FAILED_MAX) {
+                        failed[failed_count++] = *pick;
+                } else {
+                        lost_count++;
+                }
+        }
+        targets &= ~full;
+        route_send(reactor, told, targets);
+        given->sent_count += (uint32_t)__builtin_popcountll(targets);
+        if (lost_count > 0) {
+                routes_count_lost(reactor, lost_count);
+                given->here_count++;
+        }
+        route_try_again(reactor, from, told, matched, failed, failed_count, among, given);
+}
+
+/* Instead of one reactor, `more_count` + 1 may give it back. */
+static void route_wait_for_more(struct routes *routes, uint32_t number, uint32_t more_count)
+{
+        struct route_request *request = &routes->requests[number % ROUTE_REQUESTS];
+        if (request->number == number && request->waiting_count > 0)
+                request->waiting_count += more_count;
+}
+
 void route_returned(struct reactor *reactor, unsigned returner, uint64_t position)
 {
         struct routes *routes = &reactor->routes;
@@ -1098,9 +1196,6 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         struct peer *peer = reactor_find(reactor, told.from);
         bool is_here = peer != NULL && peer->protocol == &session_protocol && peer->state == PEER_OPEN;
         struct session *from = is_here ? session_of(peer) : NULL;
-        uint32_t names_count = told.queues_count;
-        struct span names = told.queue_names;
-        bool is_had = false;
         matched.version = match_version(routes->table);
         routes_match(routes, &told.event.subject, 1, &set);
         matched_read(routes, &set, &matched);
@@ -1108,14 +1203,19 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         told.version = matched.version;
         told.ids = matched.ids;
         told.ids_count = (uint32_t)matched.ids_count;
-        for (uint32_t i = 0; i < names_count; i++) {
-                struct span name = mailbox_next_queue(&names);
-                uint64_t among = matched.grouped & ~((uint64_t)1 << returner);
-                is_had |= route_pick_again(reactor, from, &told, &matched, name, cores_name_hash(routes->cores, name),
-                                           among);
-        }
-        if (!is_had && (told.flags & MAILBOX_ASKED) != 0)
+        /* Never to one that has had it: members who will not have it would send it round and round. */
+        told.tried |= (uint64_t)1 << returner;
+        struct given given = {0};
+        if (told.queues_count > 0)
+                route_give_again(reactor, from, &told, &matched, matched.grouped & ~told.tried, &given);
+        if ((told.flags & MAILBOX_ASKED) == 0)
+                return;
+        if (given.here_count > 0)
+                route_forget_request(routes, told.request);
+        else if (given.sent_count == 0)
                 route_nobody_there(reactor, from, &told);
+        else
+                route_wait_for_more(routes, told.request, given.sent_count - 1);
 }
 
 struct subscription *route_find_for_reply(struct reactor *reactor, const struct session *session, struct span reply)

@@ -94,6 +94,7 @@ struct queue_pick {
         struct span name;
         unsigned reactor; /* which was picked */
         bool is_trimmed;  /* for want of room in the record: it stays here, or is lost */
+        bool is_wanted;   /* has come back: see route_returned() */
 };
 
 /* Room for the picks of one event, and to find them by name. */

@@ -338,6 +338,25 @@ def _(server):
         connection.close()
 
 
+@attack('queue groups by the thousand that vanish while events for them are on their way')
+def _(server):
+    names = [f'{number:020}' for number in range(20000)]
+    subscribe = ('CONNECT {"verbose":false}', *(f'SUB leaving.a {name} {sid}' for sid, name in enumerate(names)))
+    # Chance places them; what some leave undone comes back, to be offered to the others.
+    members = [Wire(server) for _ in range(4)]
+    for member in members:
+        member.say(*subscribe)
+        member.settle()
+    writer = Wire(server)
+    writer.say('CONNECT {"verbose":false}')
+    for member in members:
+        writer.send(b'PUB leaving.a 2\r\nhi\r\n' * 20)
+        time.sleep(0.05)
+        drop(member.socket)
+    writer.settle()
+    writer.close()
+
+
 @attack('a publisher that vanishes in the middle of a payload')
 def _(server):
     reader = Wire(server)

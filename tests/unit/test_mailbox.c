@@ -240,6 +240,7 @@ static void check_event(const struct mailbox_event *written)
         assert_int_equal(read.queue_names.size, 0);
         assert_int_equal(read.flags, written->flags);
         assert_int_equal(read.version, written->version);
+        assert_int_equal(read.tried, written->tried);
         /* To the last byte, and not beyond. */
         if (written->event.payload.size != 0)
                 assert_ptr_equal(read.event.payload.bytes + read.event.payload.size, record.bytes + record.size);
@@ -262,12 +263,12 @@ static void what_is_left_of_a_record_is_read_again_with_the_names_that_were_not_
                 struct mailbox_event read;
                 mailbox_event_write(bytes, &written);
                 mailbox_event_read(record, &read);
-                mailbox_event_serve(record);
+                uint8_t *at = mailbox_event_serve(record);
                 for (unsigned i = 0; i < 4; i++) {
                         struct span name = mailbox_next_queue(&read.queue_names);
                         assert_true(span_equal(name, names[i]));
                         if ((served & 1u << i) == 0)
-                                mailbox_event_leave(record, name);
+                                mailbox_event_leave(record, &at, name);
                 }
                 mailbox_event_read(record, &read);
                 assert_int_equal(read.flags, MAILBOX_QUEUES_ONLY);
@@ -302,6 +303,7 @@ static void an_event_is_read_as_it_was_written(void **state)
                         .event.headers = span_of(bytes + 9, random_below(&random, 2) * random_below(&random, 4000)),
                         .event.payload = span_of(bytes + 11, random_below(&random, 20000)),
                         .from = random_next(&random),
+                        .tried = random_next(&random),
                         .ids = ids,
                         .ids_count = (uint32_t)random_below(&random, array_count(ids) + 1),
                         .queues = queues,
