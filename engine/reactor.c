@@ -373,6 +373,8 @@ static void reactor_drain_mailbox(struct reactor *reactor, unsigned from)
         size_t bytes = 0;
         while (mailbox_hear(mailbox, &control))
                 reactor_hear(reactor, from, &control);
+        /* Before events, which may publish our answers: whoever has those may ask as much again. */
+        mailbox_release(mailbox);
         while (bytes < reactor->cores->mailbox_bytes && mailbox_peek(mailbox, &record)) {
                 bytes += record.size;
                 if (mailbox_event_is_last(record)) {
@@ -434,7 +436,7 @@ static bool reactor_take_up(struct reactor *reactor, int count, uint64_t *input_
 static void reactor_publish(struct reactor *reactor)
 {
         struct mailbox_control full = {.kind = MAILBOX_FULL};
-        reactor->must_turn = routes_tell(reactor);
+        reactor->must_turn |= routes_tell(reactor);
         for (uint64_t untold = reactor->full & ~reactor->full_told; untold != 0; untold &= untold - 1) {
                 unsigned target = (unsigned)__builtin_ctzll(untold);
                 if (mailbox_tell(reactor->out[target], &full))
@@ -442,7 +444,7 @@ static void reactor_publish(struct reactor *reactor)
                 else
                         reactor->must_turn = true;
         }
-        reactor->full = 0;
+        reactor->full &= ~reactor->full_told;
         mailboxes_publish(reactor->out, reactor->cores->count);
 }
 
@@ -613,6 +615,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         }
         bool has_others = reactor->cores->count > 1;
         timerwheel_expire(&reactor->wheel, io_now_ns(io), reactor_fire, reactor);
+        reactor->must_turn = false;
         if (unlikely(reactor->drain != REACTOR_RUNS))
                 reactor_drain_on(reactor);
         /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
