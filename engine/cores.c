@@ -15,6 +15,7 @@ int cores_new(struct cores **out, const struct cores_settings *settings)
                 return -ENOMEM;
         cores->count = count;
         cores->mailbox_bytes = settings->mailbox_bytes;
+        cores->record_ids_max = settings->record_ids_max == 0 ? CORES_RECORD_IDS_MAX : settings->record_ids_max;
         memcpy(&cores->hash_seed, settings->secret, sizeof cores->hash_seed);
         cores->core = aligned_alloc(CACHE_LINE, count * bits_align_up(sizeof *cores->core, CACHE_LINE));
         cores->mailboxes = calloc((size_t)count * count, sizeof(*cores->mailboxes));

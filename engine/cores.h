@@ -26,13 +26,17 @@ struct cores_settings {
         unsigned count;       /* 1 .. MATCH_REACTORS_MAX */
         size_t mailbox_bytes; /* of each; at least twice the largest event */
         size_t patterns_max;
+        size_t record_ids_max; /* see struct cores; 0: CORES_RECORD_IDS_MAX */
         uint8_t secret[16];
 };
+
+#define CORES_RECORD_IDS_MAX 8192
 
 struct cores {
         struct match_table *table;
         unsigned count;
         size_t mailbox_bytes;
+        size_t record_ids_max;      /* of the patterns of one event; with more, its receivers match it for themselves */
         uint64_t hash_seed;         /* of what all reactors hash alike: the names of queue groups */
         _Atomic uint64_t *version;  /* of all interests */
         struct core *core;          /* `count` of them */

@@ -159,6 +159,7 @@ enum mailbox_event_flag {
         MAILBOX_QUEUES_ONLY = 1, /* plain subscribers have it already: this is a second try for its groups */
         MAILBOX_ASKED = 2,       /* a request that nobody has had yet: comes back if nobody here may have it either */
         MAILBOX_LAST = 4,        /* no event: the sender sends none behind it, it is draining */
+        MAILBOX_NO_IDS = 8,      /* too many patterns to be told: match again, those up to `version` are meant */
 };
 
 /* The patterns that the publisher's reactor matched, so that nobody matches again; an id unknown to the receiver is

@@ -753,6 +753,20 @@ static uint32_t picks_names(struct queue_picks *picks, unsigned target)
 
 /* ---- to other reactors ---- */
 
+/* An event as it is told to other reactors: to whom of them is added later. */
+static struct mailbox_event told_of(const struct routes *routes, const struct event *event, io_id from, uint64_t tried,
+                                    uint32_t flags, const struct matched *matched)
+{
+        bool is_short = likely(matched->ids_count <= routes->cores->record_ids_max);
+        return (struct mailbox_event){.event = *event,
+                                      .from = from,
+                                      .version = matched->version,
+                                      .tried = tried,
+                                      .flags = flags | (is_short ? 0 : MAILBOX_NO_IDS),
+                                      .ids = matched->ids,
+                                      .ids_count = is_short ? (uint32_t)matched->ids_count : 0};
+}
+
 /* What a record of this event takes in any mailbox, all names included that go anywhere. */
 static size_t record_bound(const struct routes *routes, const struct mailbox_event *told)
 {
@@ -892,7 +906,7 @@ static bool route_reaches_plain(const struct routes *routes, const struct matche
 /* Those who get the record tell us if nobody is left there: what we know is a moment old. */
 static void route_ask_back(struct routes *routes, struct mailbox_event *told, uint32_t targets_count)
 {
-        told->flags = MAILBOX_ASKED;
+        told->flags |= MAILBOX_ASKED;
         told->request = ++routes->requests_count;
         routes->requests[told->request % ROUTE_REQUESTS] =
                 (struct route_request){.number = told->request, .waiting_count = targets_count};
@@ -933,11 +947,7 @@ static __attribute__((noinline)) bool route_publish_wide(struct reactor *reactor
                 targets &= ~((uint64_t)1 << routes->reactor);
         }
         if (unlikely(targets != 0)) {
-                told = (struct mailbox_event){.event = *event,
-                                              .from = from->peer.lane.id,
-                                              .version = matched->version,
-                                              .ids = matched->ids,
-                                              .ids_count = (uint32_t)matched->ids_count};
+                told = told_of(routes, event, from->peer.lane.id, 0, 0, matched);
                 *full = mailboxes_without_room(reactor->out, targets, record_bound(routes, &told));
                 if (*full != 0)
                         return false;
@@ -968,12 +978,8 @@ static __attribute__((noinline)) bool route_publish_wide(struct reactor *reactor
         /* Ours have just been cut, all of them: others may live elsewhere. */
         struct given given = {0};
         if (unlikely(failed_count > 0)) {
-                struct mailbox_event again = {.event = *event,
-                                              .from = from->peer.lane.id,
-                                              .version = matched->version,
-                                              .flags = MAILBOX_QUEUES_ONLY,
-                                              .ids = matched->ids,
-                                              .ids_count = (uint32_t)matched->ids_count};
+                struct mailbox_event again =
+                        told_of(routes, event, from->peer.lane.id, 0, MAILBOX_QUEUES_ONLY, matched);
                 route_try_again(reactor, from, &again, matched, failed, failed_count, matched->grouped, &given);
                 if ((told.flags & MAILBOX_ASKED) != 0 && given.here_count + given.sent_count > 0)
                         route_forget_request(routes, told.request);
@@ -1069,6 +1075,12 @@ bool route_receive(struct reactor *reactor, unsigned sender, struct span record)
         uint32_t delivered = 0, left_count = 0;
         mailbox_event_read(record, &told);
         struct matched matched = {.ids = told.ids, .ids_count = told.ids_count, .version = told.version};
+        if (unlikely((told.flags & MAILBOX_NO_IDS) != 0)) {
+                struct match_set set;
+                routes_match(&reactor->routes, &told.event.subject, 1, &set);
+                matched.ids = set.ids;
+                matched.ids_count = set.ids_count;
+        }
         if ((told.flags & MAILBOX_QUEUES_ONLY) == 0)
                 delivered = route_deliver(reactor, NULL, &told.event, &matched);
         bool is_asked = (told.flags & MAILBOX_ASKED) != 0;
@@ -1199,15 +1211,16 @@ void route_returned(struct reactor *reactor, unsigned returner, uint64_t positio
         matched.version = match_version(routes->table);
         routes_match(routes, &told.event.subject, 1, &set);
         matched_read(routes, &set, &matched);
-        told.flags |= MAILBOX_QUEUES_ONLY;
-        told.version = matched.version;
-        told.ids = matched.ids;
-        told.ids_count = (uint32_t)matched.ids_count;
         /* Never to one that has had it: members who will not have it would send it round and round. */
         told.tried |= (uint64_t)1 << returner;
+        uint32_t flags = MAILBOX_QUEUES_ONLY | (told.flags & (uint32_t)MAILBOX_ASKED);
+        struct mailbox_event again = told_of(routes, &told.event, told.from, told.tried, flags, &matched);
+        again.request = told.request;
+        again.queue_names = told.queue_names;
+        again.queues_count = told.queues_count;
         struct given given = {0};
         if (told.queues_count > 0)
-                route_give_again(reactor, from, &told, &matched, matched.grouped & ~told.tried, &given);
+                route_give_again(reactor, from, &again, &matched, matched.grouped & ~told.tried, &given);
         if ((told.flags & MAILBOX_ASKED) == 0)
                 return;
         if (given.here_count > 0)

@@ -107,7 +107,8 @@ static int memory_from(const struct options *options, unsigned reactors_count, s
         return 0;
 }
 
-/* A mailbox holds two of the largest events, whatever else stands in their records. */
+/* A mailbox holds two of the largest events, whatever else stands in their records: CORES_RECORD_IDS_MAX patterns, and
+ * names of queue groups of at most an eighth of it. */
 static int mailbox_from(const struct options *options, size_t *mailbox_bytes, char error[OPTIONS_ERROR_BYTES])
 {
         uint64_t needed = 2 * (options_number(options, OPTION_MAX_PAYLOAD) +

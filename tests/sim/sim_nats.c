@@ -861,6 +861,7 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
         struct cores_settings cores = {.count = (unsigned)world->reactors_count,
                                        .mailbox_bytes = mailbox_bytes,
                                        .patterns_max = 10000,
+                                       .record_ids_max = random_below(&world->random, 4),
                                        .secret = "a secret of 16b"};
         uint64_t lag_bytes_max = (uint64_t)1 << (17 + random_below(&world->random, 6));
         uint64_t stall_ns_max = (5 * NS_PER_MS) << random_below(&world->random, 12);
