@@ -348,8 +348,11 @@ static uint64_t lane_catch_up(struct lanes *lanes, struct lane *lane)
         uint64_t skip_bytes = lane_skip_bytes(lanes, lane), cut_bytes = lane_cut_bytes(lanes, lane), cost_bytes = 0;
         if (lane->is_cut || !list_is_linked(&lane->waiting_link))
                 return 0; /* the network takes from it again, and may take all */
-        if (held_bytes(lane_pending_bytes(lane)) > skip_bytes)
-                cost_bytes = lane_skip(lanes, lane, skip_bytes, LOSS_LAG_SKIP);
+        /* The limit as bytes, where what they take of the memory has reached it. */
+        uint64_t waiting_bytes = lane_pending_bytes(lane);
+        if (held_bytes(waiting_bytes) > skip_bytes)
+                cost_bytes = lane_skip(lanes, lane, waiting_bytes < skip_bytes ? waiting_bytes - 1 : skip_bytes,
+                                       LOSS_LAG_SKIP);
         uint64_t pending_bytes = lane_pending_bytes(lane);
         if (pending_bytes - lane->lent_bytes > cut_bytes) {
                 lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);
@@ -717,7 +720,11 @@ static void lane_truncate_span(struct lanes *lanes, struct lane *lane, struct la
         struct span first_lost = SPAN_NONE, last_lost = SPAN_NONE;
         if (count > 0) {
                 first_lost = place_event_bytes(place_behind(from, moved_bytes), false);
-                last_lost = place_event_bytes(last, true);
+                /* The span may end inside an event that an earlier cut has told of. */
+                if (place_event(last) < span->end_event)
+                        last_lost = place_event_bytes(last, true);
+                else if (count == 1)
+                        last_lost = first_lost;
         }
         span->end_event = event;
         span->bytes = keep_bytes;
