@@ -399,8 +399,11 @@ def _():
     with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
         admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
         stuck = owe(server, b'broken', events)
-        row, = [row for reactor in ask(admin, '/connections?limit=5')['reactors'] for row in reactor['connections']
-                if row['subscriptions'] == 1]
+        row = {'matched': 0}
+        deadline = time.monotonic() + SECONDS
+        while row['matched'] < events and time.monotonic() < deadline:  # the last may lie in a mailbox still
+            row, = [row for reactor in ask(admin, '/connections?limit=5')['reactors'] for row in reactor['connections']
+                    if row['subscriptions'] == 1]
         assert row['matched'] == events and row['dropped'] == {}, row
         assert row['pending'] == events - row['released'] > 0 and row['pending_bytes'] > 1000, row
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
