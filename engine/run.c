@@ -276,11 +276,13 @@ static bool is_loopback(const char *address)
                strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
 }
 
-/* "HOST:PORT" with `offset` added to a port other than 0. */
+/* "HOST:PORT" with `offset` added to a port other than 0; what is no port stays as it is, and is refused as that. */
 static void with_offset(const char *address, uint64_t offset, char out[IO_ADDRESS_BYTES_MAX])
 {
         const char *colon = strrchr(address, ':');
-        unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, NULL, 10);
+        size_t digits = colon == NULL ? 0 : strspn(colon + 1, "0123456789");
+        bool is_port = digits > 0 && digits <= strlen("65535") && colon[1 + digits] == '\0';
+        unsigned long port = is_port ? strtoul(colon + 1, NULL, 10) : 0;
         if (strncmp(address, "unix:", 5) == 0 || port == 0 || offset == 0)
                 snprintf(out, IO_ADDRESS_BYTES_MAX, "%s", address);
         else

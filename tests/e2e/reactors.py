@@ -115,6 +115,8 @@ def _():
 def _():
     for arguments, words in ((['--listen', '127.0.0.1:0@2'], ['reactor 2', '--reactors']), (['--mailbox', '64KiB'], ['--mailbox', 'auto']),
                              (['--memory', '16MiB'], ['--memory', '32 MiB']), (['--cpus', '0-'], ['--cpus', '0-3,8']),
+                             (['--port-offset', '1', '--listen', '127.0.0.1:9@x'], ['9@x', 'not an address']),
+                             (['--port-offset', '1', '--listen', '127.0.0.1:18446744073709551610'], ['not an address']),
                              (['--cpus', '1023'], ['CPU 1023', 'auto'])):
         status, said = spate('run', '--listen', '127.0.0.1:0', '--admin', 'none', '--cpus', 'none', '--reactors', '2', *arguments)
         assert status == EXIT_CONFIG and all(word in said for word in words), (arguments, status, said)
