@@ -332,7 +332,7 @@ static int listen_on(struct crew *crew, unsigned number, const char *asked, uint
                      const struct peer_protocol *protocol, const char *flag, char bound[IO_ADDRESS_BYTES_MAX],
                      char error[OPTIONS_ERROR_BYTES])
 {
-        char address[IO_ADDRESS_BYTES_MAX], holder[128];
+        char address[IO_ADDRESS_BYTES_MAX], holder[128], me[32];
         with_offset(asked, offset, address);
         const char *colon = strrchr(address, ':');
         bool names_host = colon != NULL && colon != address; /* else it is no address, which is told below */
@@ -347,20 +347,26 @@ static int listen_on(struct crew *crew, unsigned number, const char *asked, uint
                 return -EPERM;
         }
         int failed = crew_listen(crew, address, number, protocol, bound);
+        snprintf(me, sizeof me, "(pid %ld)", (long)getpid());
         if (failed == -EADDRINUSE && strncmp(address, "unix:", 5) == 0)
                 snprintf(error, OPTIONS_ERROR_BYTES,
                          "--%s %s: a running server listens there, or it is a file that is no socket; stop that "
                          "server, or choose another path",
                          flag, address);
+        else if (failed == -EADDRINUSE && strstr(portholder_name(address, holder, sizeof holder), me) != NULL)
+                snprintf(error, OPTIONS_ERROR_BYTES,
+                         "--%s %s: this server has that port already, by another --listen or --admin; give each a port "
+                         "of its own",
+                         flag, address);
         else if (failed == -EADDRINUSE)
                 snprintf(error, OPTIONS_ERROR_BYTES,
                          "--%s %s: the port is held by %s; stop that, choose another address, or add --port-offset "
                          "10000",
-                         flag, address, portholder_name(address, holder, sizeof holder));
+                         flag, address, holder);
         else if (failed == -EINVAL)
                 snprintf(error, OPTIONS_ERROR_BYTES,
-                         "--%s %s: not an address; write HOST:PORT or [IPv6]:PORT with a port up to 65535 "
-                         "(--port-offset is in it), or unix:PATH with at most 107 bytes of path",
+                         "--%s %s: not an address; write IPv4:PORT, [IPv6]:PORT or localhost:PORT with a port up to "
+                         "65535 (--port-offset is in it), or unix:PATH with at most 107 bytes of path",
                          flag, address);
         else if (failed != 0)
                 snprintf(error, OPTIONS_ERROR_BYTES, "--%s %s: %s", flag, address, strerror(-failed));

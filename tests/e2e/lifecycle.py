@@ -140,6 +140,16 @@ def _():
         assert str(first.address[1]) in said and str(first.process.pid) in said, said
 
 
+@it('names nobody else when an address is given twice')
+def _():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        address = '127.0.0.1:%d' % free.getsockname()[1]
+    for again in (['--listen', address, '--admin', 'none'], ['--admin', address]):
+        status, said = spate('run', '--listen', address, *again)
+        assert status == EXIT_FAILED and 'this server has that port already' in said, (status, said)
+
+
 @it('refuses to listen beyond loopback while nobody has to log in')
 def _():
     for address in ('0.0.0.0:0', '[::]:0'):
