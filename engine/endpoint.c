@@ -101,7 +101,8 @@ int endpoint_parse(struct endpoint *endpoint, const char *text, const char *sche
         if (rest != text && host[0] != '\0' && host[strlen(host) - 1] == '/')
                 host[strlen(host) - 1] = '\0';
         if (strchr(host, '@') != NULL)
-                return refuse(error, "the address holds a user (before the @), and credentials are not sent yet");
+                return refuse(error, "the address holds a user (before the @); give it as --user NAME, with the "
+                                     "password in SPATE_PASSWORD");
         if (host[strcspn(host, "/ \t\r\n,")] != '\0' || host[0] == '\0')
                 return refuse(error, "\"%.200s\": not an address; write HOST:PORT, [IPv6]:PORT or unix:PATH", text);
         if (is_number(host)) { /* getaddrinfo() would take it for an IPv4 address in one number */

@@ -21,18 +21,19 @@ static const struct {
         const char *start, *hint;
 } hints[] = {
         {"Maximum Payload Violation", "send less, or raise the server's --max-payload"},
-        {"Permissions Violation",
-         "spate takes subjects of at most 1024 bytes and 32 tokens; elsewhere, ask whoever runs the server for that "
-         "permission"},
+        {"Permissions Violation", "ask whoever runs the server for it; spate takes no subject of more than 1024 bytes "
+                                  "or 32 tokens, and none that "
+                                  "begins with $SPATE. to publish to"},
         {"Invalid Subject",
          "tokens between dots must not be empty, > only at the end; spate takes at most 1024 bytes and 32 tokens"},
         {"Invalid Publish Subject", "a subject to publish to has no * and no > and no empty token"},
         {"Authorization Violation",
-         "the server wants to know who comes: --user NAME, with the password in SPATE_PASSWORD, or a token in "
-         "SPATE_TOKEN"},
+         "it wants a user that may come by this address: --user NAME with the right password in SPATE_PASSWORD, or a "
+         "token in SPATE_TOKEN"},
         {"Authentication Timeout", "the server was not told in time who comes, or had too many to look at; try again"},
         {"User Authentication Revoked", "ask whoever runs the server; its users have changed"},
-        {"maximum connections exceeded", "close other clients, or raise the server's --max-connections"},
+        {"maximum connections exceeded",
+         "close other clients, or raise --max-connections or --max-connections-per-address of the server"},
         {"maximum subscriptions exceeded", "subscribe to fewer subjects, or raise the server's --max-subscriptions"},
         {"maximum control line exceeded", "use a shorter subject, or raise the server's --max-control-line"},
         {"Slow Consumer", "read faster, or raise the server's --max-lag"},
@@ -132,7 +133,9 @@ static int link_failed(struct natslink *link)
         const char *at = link->endpoint->text;
         if (!link->has_info && link->ended_errno == 0)
                 return fail(link, EXIT_UNREACHABLE,
-                            "%s closed the connection before it said a word of NATS; is it a NATS address?", at);
+                            "%s closed the connection before it said a word of NATS; is it a NATS address, or does it "
+                            "keep this machine out after failed logins?",
+                            at);
         if (link->ended_errno != 0)
                 return fail(link, EXIT_UNREACHABLE, "the connection to %s broke: %s", at, strerror(link->ended_errno));
         if (link->is_leaving)
