@@ -223,9 +223,10 @@ static bool read_mapping(struct loading *loading, const yaml_node_t *node, const
                         if (text.size < sizeof name && memchr(text.bytes, '\0', text.size) == NULL)
                                 memcpy(name, text.bytes, text.size);
                         const char *near = options_nearest(name, keys, keys_count);
-                        fault(loading, key->start_mark, "%s has no key %s%s%s%s", what,
-                              log_quote(quoted, sizeof quoted, text), near != NULL ? "; did you mean \"" : "",
-                              near != NULL ? near : "", near != NULL ? "\"?" : "");
+                        fault(loading, key->start_mark, "%s may not have the key %s%s%s%s", what,
+                              log_quote(quoted, sizeof quoted, text),
+                              near != NULL ? "; did you mean \"" : "; take it out", near != NULL ? near : "",
+                              near != NULL ? "\"?" : "");
                         return false;
                 }
                 if (values[i] != NULL) {
@@ -311,9 +312,10 @@ static bool read_bcrypt(struct loading *loading, const yaml_node_t *node, struct
         if (!bcrypt_is_valid(text)) {
                 fault(loading, node->start_mark,
                       "the %s of \"%.*s\" is not a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters)%s; make one with "
-                      "`spate passwd`",
+                      "`spate passwd%s`",
                       user->is_token ? "token" : "password", (int)user->name.size, (const char *)user->name.bytes,
-                      user->is_token ? " nor sha256: and 64 hexadecimal digits" : ", and is never kept as plain text");
+                      user->is_token ? " nor sha256: and 64 hexadecimal digits" : ", and is never kept as plain text",
+                      user->is_token ? " --token" : "");
                 return false;
         }
         char *hash = malloc(text.size + 1);

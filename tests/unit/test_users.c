@@ -154,6 +154,7 @@ static void every_fault_is_told_with_its_place(void **state)
         refuse("users: {a: [}\n", "1:13", "not YAML");
         refuse("- a\n", "1:1", "must be a mapping");
         refuse("user: []\n", "1:1", "did you mean \"users\"");
+        refuse("groups: []\n", "1:1", "the file may not have the key groups; take it out");
         refuse("users: []\nusers: []\n", "2:1", "twice");
         refuse("users: alice\n", "1:8", "must be a list");
         refuse("users: [alice]\n", "1:9", "must be a mapping");
@@ -185,6 +186,7 @@ static void every_fault_is_told_with_its_place(void **state)
         refuse("users:\n  - name: a\n    password: " HASH "\n    listeners: [0.0.0.0:4222]\n", "4:17", "--listen");
         refuse("users:\n  - name: !!binary a\n", "2:11", "tag");
         refuse("tokens:\n  - name: a\n    token: sha256:00\n", "3:12", "64 hexadecimal");
+        refuse("tokens:\n  - name: a\n    token: secret\n", "3:12", "make one with `spate passwd --token`");
         refuse("no_auth_user: a\n", "1:15", "not one of the users");
         refuse("users: [{name: a, password: " HASH "}]\nno_auth_user: a\n", "2:15", "name its listeners");
         refuse("users: []\n---\nusers: []\n", "3:1", "second document");
