@@ -86,7 +86,9 @@ void session_refuse(struct reactor *reactor, struct session *session, struct spa
                 return;
         if (log_limit_pass(&reactor->fault_log, io_now_ns(reactor->io), 10, &suppressed)) {
                 char quoted[256];
-                struct span said = text.size > 2 ? span_of(text.bytes, text.size - 2) : SPAN("malformed arguments");
+                struct span said = text.size > 2                    ? span_of(text.bytes, text.size - 2)
+                                   : reason == COUNT_CLOSED_REFUSED ? SPAN("nothing, too many wait for their login")
+                                                                    : SPAN("malformed arguments");
                 log_info("session_refused", "address=%s said=%s suppressed=%u", session->peer.address,
                          log_quote(quoted, sizeof quoted, said), suppressed);
         }
