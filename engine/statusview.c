@@ -164,7 +164,8 @@ static void print_closed(FILE *out, const json_t *counters)
 static void print_counters(FILE *out, const json_t *counters)
 {
         print_label(out, "connections");
-        fprintf(out, "%" PRIu64 " open, %" PRIu64 " accepted\n", counter(counters, "connections"),
+        fprintf(out, "%" PRIu64 " open, %" PRIu64 " of them clients, %" PRIu64 " accepted\n",
+                counter(counters, "connections"), counter(counters, "clients"),
                 counter(counters, "connections_accepted"));
         print_closed(out, counters);
         print_label(out, "subscriptions");

@@ -470,7 +470,7 @@ static void a_status_is_shown_as_a_table(void **state)
                                  "uptime         1h 2m 5s, draining\n"
                                  "backend        epoll: asked for\n"
                                  "  absent       zero copy (kernel 6.0); instead: copies\n"
-                                 "connections    2 open, 0 accepted\n"
+                                 "connections    2 open, 0 of them clients, 0 accepted\n"
                                  "  closed       5: 5 peer\n"
                                  "subscriptions  0 to 0 patterns\n"
                                  "cohorts        0 with 0 members\n"
