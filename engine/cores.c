@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "engine/base/random.h"
+
 int cores_new(struct cores **out, const struct cores_settings *settings)
 {
         unsigned count = settings->count;
@@ -17,6 +19,7 @@ int cores_new(struct cores **out, const struct cores_settings *settings)
         cores->mailbox_bytes = settings->mailbox_bytes;
         cores->record_ids_max = settings->record_ids_max == 0 ? CORES_RECORD_IDS_MAX : settings->record_ids_max;
         memcpy(&cores->hash_seed, settings->secret, sizeof cores->hash_seed);
+        random_secret(&cores->server_number, sizeof cores->server_number);
         cores->core = aligned_alloc(CACHE_LINE, count * bits_align_up(sizeof *cores->core, CACHE_LINE));
         cores->mailboxes = calloc((size_t)count * count, sizeof(*cores->mailboxes));
         cores->version = aligned_alloc(CACHE_LINE, CACHE_LINE);

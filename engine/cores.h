@@ -38,6 +38,7 @@ struct cores {
         size_t mailbox_bytes;
         size_t record_ids_max;      /* of the patterns of one event; with more, its receivers match it for themselves */
         uint64_t hash_seed;         /* of what all reactors hash alike: the names of queue groups */
+        uint64_t server_number;     /* what clients know this server by: the same on every reactor */
         _Atomic uint64_t *version;  /* of all interests */
         struct core *core;          /* `count` of them */
         struct mailbox **mailboxes; /* [from * count + to]; NULL where from == to */

@@ -101,7 +101,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                 for (size_t i = 0; i < array_count(seeds); i++)
                         seeds[i] = settings->seed + i;
         random_init(&reactor->random, seeds[0]);
-        snprintf(reactor->server_id, sizeof reactor->server_id, "SPATE%016llX", (unsigned long long)seeds[2]);
+        uint64_t server_number = settings->seed != 0 ? seeds[2] : cores->server_number;
+        snprintf(reactor->server_id, sizeof reactor->server_id, "SPATE%016llX", (unsigned long long)server_number);
         snprintf(reactor->server_name, sizeof reactor->server_name, "%s", reactor->server_id);
 
         int error = lanes_init(&reactor->lanes, settings->memory_bytes, reactor_spans_max(settings),

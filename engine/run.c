@@ -473,7 +473,11 @@ static void turn_until_stopped(struct crew *crew, uint64_t drain_ns, uint64_t sp
                 reactor_turn(first, is_alone ? until_ns : now_ns + DRAIN_LOOK_NS);
         }
         crew_halt(crew);
-        log_info("stopped", "connections_cut=%llu", (unsigned long long)crew_connections(crew));
+        uint64_t lost = 0;
+        for (unsigned i = 0; i < crew_count(crew); i++)
+                lost += counter_read(&crew_reactor(crew, i)->counters, COUNT_DROPPED_DRAINING);
+        log_info("stopped", "connections_cut=%llu events_lost=%llu", (unsigned long long)crew_connections(crew),
+                 (unsigned long long)lost);
 }
 
 /* The exit status. */
