@@ -802,6 +802,14 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
         list_push_back(&lanes->cut, &lane->ready_link);
 }
 
+void lane_give_up(struct lanes *lanes, struct lane *lane)
+{
+        assert(lane->is_cut);
+        lane->ended = true;
+        list_remove(&lane->ready_link);
+        lane_truncate(lanes, lane, lane->lent_bytes, 0, 0, (enum loss)lane->loss);
+}
+
 struct lane *lanes_take_cut(struct lanes *lanes)
 {
         if (list_is_empty(&lanes->cut))

@@ -174,6 +174,8 @@ uint64_t lanes_tend(struct lanes *lanes, uint64_t now_ns);
 /* A lane of which something was skipped, and that takes something again; NULL: none is left. Its account says what; it
  * is told once for all that was skipped so far. */
 struct lane *lanes_take_news(struct lanes *lanes);
+/* Drops what is left of the half-sent operation of a cut lane, but for what is lent: it will not be whole. */
+void lane_give_up(struct lanes *lanes, struct lane *lane);
 /* Takes a cut lane off lanes->cut for its peer; NULL: none waits. What is left of a half-sent operation goes out with
  * the next flush. */
 struct lane *lanes_take_cut(struct lanes *lanes);

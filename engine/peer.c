@@ -398,7 +398,10 @@ static void peer_shut(struct reactor *reactor, struct peer *peer)
         peer->state = PEER_SHUT;
         peer->lane.ended = true;
         io_shutdown(reactor->io, peer->lane.id);
-        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + PEER_FINISH_NS);
+        /* Whoever lagged has much to read that the network took long ago and that counts as its own: as long as it
+         * reads, a reset, which anything it says to a closed socket brings about, would take that away from it. */
+        uint64_t wait_ns = peer->lane.is_cut ? PEER_LINGER_NS : PEER_FINISH_NS;
+        timer_set(&reactor->wheel, &peer->timer, io_now_ns(reactor->io) + wait_ns);
 }
 
 void peer_finish(struct reactor *reactor, struct peer *peer, enum counter_id reason)
@@ -454,10 +457,19 @@ void peer_closed(struct reactor *reactor, struct peer *peer)
         pool_give(&reactor->peers, peer);
 }
 
+/* The half-sent operation will not be whole; what came before it may be read. */
+static void peer_give_up(struct reactor *reactor, struct peer *peer)
+{
+        lane_give_up(&reactor->lanes, &peer->lane);
+        peer_shut(reactor, peer);
+}
+
 void peer_ticked(struct reactor *reactor, struct peer *peer)
 {
         if (peer->state == PEER_OPEN)
                 peer->protocol->ticked(reactor, peer);
+        else if (peer->state == PEER_FINISHING && peer->lane.is_cut)
+                peer_give_up(reactor, peer);
         else if (peer->state != PEER_CLOSING)
                 peer_close(reactor, peer, COUNT_CLOSED_DONE);
 }

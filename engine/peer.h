@@ -62,7 +62,8 @@ struct peer_later {
 };
 
 #define PEER_ADDRESS_BYTES 48
-#define PEER_FINISH_NS NS_PER_S /* how long a connection that is told goodbye may take to hear it */
+#define PEER_FINISH_NS NS_PER_S       /* how long a connection that is told goodbye may take to hear it */
+#define PEER_LINGER_NS (5 * NS_PER_S) /* and one that lagged, to read what the network has for it */
 
 struct peer {
         struct lane lane;

@@ -403,6 +403,23 @@ def _():
         stuck.close()
 
 
+@it('lets a reader that was cut read what the network has for it, whatever it says meanwhile')
+def _():
+    events = 4000
+    with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
+        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        stuck = owe(server, b'late', events)
+        settled_metrics(admin, events)
+        time.sleep(2.5)  # longer than a connection that is told goodbye may take to hear it
+        stuck.sendall(b'PING\r\n')  # a closed socket would answer with a reset
+        time.sleep(0.2)
+        data = b''
+        while part := stuck.recv(1 << 20):
+            data += part
+        assert whole_messages(data, b'late') == losses(admin)[0]['released'], len(data)
+        stuck.close()
+
+
 @it('counts what was on its way to a connection that broke')
 def _():
     events = 3000
