@@ -183,6 +183,24 @@ static int lag_from(const struct options *options, struct lag_rules *rules, stru
         return failed;
 }
 
+/* A publisher on another reactor hears of it late: a mailbox of its events, and as much input, may be under way. */
+static void warn_of_short_blocks(const struct reactor_settings *settings, unsigned reactors_count, size_t mailbox_bytes)
+{
+        const struct lag_rules *rules = settings->lag;
+        uint64_t enough_bytes = 4 * (uint64_t)mailbox_bytes, least_bytes = UINT64_MAX;
+        for (size_t i = 0; i < REACTOR_LISTENERS_MAX; i++)
+                if (settings->lag_policies[i] == LAG_BLOCK)
+                        least_bytes = settings->lag_bytes_max;
+        for (size_t i = 0; i < rules->rules_count; i++)
+                if (rules->rules[i].lag.policy == LAG_BLOCK && rules->rules[i].lag.limit_bytes < least_bytes)
+                        least_bytes = rules->rules[i].lag.limit_bytes;
+        if (reactors_count > 1 && least_bytes < enough_bytes)
+                log_warn("block_limit_short",
+                         "limit_bytes=%llu enough_bytes=%llu reason=\"publishers on other reactors are stopped late\" "
+                         "fix=\"raise the limit, or run one reactor\"",
+                         (unsigned long long)least_bytes, (unsigned long long)enough_bytes);
+}
+
 /* The engine wants a descriptor for each connection: takes as many as the hard limit allows. */
 static void fit_descriptors(unsigned reactors_count, struct reactor_settings *settings)
 {
@@ -516,6 +534,7 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
             lag_from(options, &lag_rules, &settings, error) != 0 ||
             mailbox_from(options, &cores_settings.mailbox_bytes, error) != 0)
                 return EXIT_CONFIG;
+        warn_of_short_blocks(&settings, cpus.reactors_count, cores_settings.mailbox_bytes);
         listener_names_read(&listeners, options_text(options, OPTION_LISTEN));
         if (start_users(&auth, options, &listeners, cpus.reactors_count, error) != 0) {
                 free(listeners.text);
