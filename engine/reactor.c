@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "engine/door.h"
+#include "engine/publish.h"
 #include "engine/question.h"
 #include "engine/watermark.h"
 
@@ -328,7 +329,7 @@ static void reactor_hear(struct reactor *reactor, unsigned from, const struct ma
                 reactor_wake_held(reactor);
                 break;
         case MAILBOX_RETURN:
-                route_returned(reactor, from, control->position);
+                publish_returned(reactor, from, control->position);
                 answer.kind = MAILBOX_SETTLED;
                 is_told = mailbox_tell(reactor->out[from], &answer);
                 break;
@@ -381,7 +382,7 @@ static void reactor_drain_mailbox(struct reactor *reactor, unsigned from)
                 if (mailbox_event_is_last(record)) {
                         reactor->last_heard |= (uint64_t)1 << from;
                         mailbox_consume(mailbox);
-                } else if (!route_receive(reactor, from, record)) {
+                } else if (!publish_receive(reactor, from, record)) {
                         break;
                 }
         }
@@ -396,7 +397,7 @@ static void reactor_drain_mailboxes(struct reactor *reactor)
         for (unsigned i = 0; i < reactor->cores->count; i++)
                 if (reactor->in[i] != NULL)
                         reactor_drain_mailbox(reactor, i);
-        routes_received(reactor);
+        publish_received(reactor);
 }
 
 /* What the others have sent, what came of logins, and who was held for that. */

@@ -15,6 +15,7 @@
 #include "engine/base/map.h"
 #include "engine/cohort.h"
 #include "engine/cores.h"
+#include "engine/queuepick.h"
 #include "matcher/match.h"
 
 struct reactor;
@@ -86,25 +87,6 @@ struct route_memo {
         uint8_t subject[ROUTE_MEMO_SUBJECT_BYTES];
 };
 
-/* One name of a queue group, on all patterns that an event matched, on all reactors. */
-struct queue_pick {
-        uint64_t hash;
-        uint64_t members_count;
-        uint64_t number; /* of the member picked, counting from 0 through the reactors */
-        struct span name;
-        unsigned reactor; /* which was picked */
-        bool is_trimmed;  /* for want of room in the record: it stays here, or is lost */
-        bool is_wanted;   /* has come back: see route_returned() */
-};
-
-/* Room for the picks of one event, and to find them by name. */
-struct queue_picks {
-        struct queue_pick *pick;
-        struct span *names; /* scratch, picks_max */
-        uint32_t *slots;    /* index + 1 by hash; slots_count is a power of two, at least twice picks_max */
-        size_t picks_count, picks_max, slots_count;
-};
-
 /* A request that went to other reactors only: nobody has had it when all of them have given it back. Those that are
  * not settled are forgotten as ROUTE_REQUESTS newer ones come; then its publisher is not told. */
 struct route_request {
@@ -159,26 +141,15 @@ void route_unsubscribe(struct reactor *reactor, struct subscription *subscriptio
 struct subscription *route_find_sid(const struct routes *routes, const struct session *session, struct span sid);
 struct route *route_of(const struct routes *routes, pattern_id id);
 
-/* Publishes `events_count` (1 .. MATCH_BATCH_MAX) events of one session, in order, to everyone who wants them, on every
- * reactor. Returns how many: fewer when a reactor has no room for the next one, which has gone to nobody then; the
- * publisher is held, and comes again with it. */
-size_t route_publish(struct reactor *reactor, struct session *from, const struct event *events, size_t events_count);
-
 /* Tells the matcher's writer what there is to tell. true: some of it has to wait for room. Once a turn. */
 bool routes_tell(struct reactor *reactor);
 /* The writer was asked by another reactor for `asked`, SUBSCRIBE or WITHDRAW. */
 void route_ask(struct reactor *reactor, unsigned asker, const struct mailbox_control *asked);
 /* VISIBLE. */
 void route_visible(struct reactor *reactor, const struct mailbox_control *answer);
-/* A record from another reactor's mailbox. false: it has to be returned and cannot be now; come again with it. */
-bool route_receive(struct reactor *reactor, unsigned sender, struct span record);
-/* RETURN: a record of ours has come back from `returner`, with the groups that have no member left there. */
-void route_returned(struct reactor *reactor, unsigned returner, uint64_t position);
-/* Behind a number of route_receive(). */
-void routes_received(struct reactor *reactor);
-
-/* The session's own plain subscription that `reply` would reach, or NULL. Safe while a batch is being delivered. */
-struct subscription *route_find_for_reply(struct reactor *reactor, const struct session *session, struct span reply);
+/* Room for all that one batch may match. Patterns come on any reactor: looked at with each batch, grown hardly ever. 0
+ * or -ENOMEM. */
+int routes_fit_ids(struct routes *routes);
 
 /* How many events it has been given since its SUB. */
 uint64_t subscription_delivered(const struct subscription *subscription);

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "engine/door.h"
+#include "engine/publish.h"
 #include "engine/queuegroup.h"
 #include "engine/reactor.h"
 #include "engine/watermark.h"
@@ -259,7 +260,7 @@ bool session_deliver(struct reactor *reactor, struct subscription *subscription,
 
 void session_no_responders(struct reactor *reactor, struct session *session, const struct event *event)
 {
-        struct subscription *subscription = route_find_for_reply(reactor, session, event->reply);
+        struct subscription *subscription = publish_find_for_reply(reactor, session, event->reply);
         struct event answer = {.subject = event->reply, .headers = SPAN("NATS/1.0 503\r\n\r\n")};
         if (subscription == NULL || !session_may_have(session, subscription, &answer))
                 return;
@@ -584,7 +585,7 @@ static bool session_publish(struct reactor *reactor, struct session *session, st
                         true; /* its own events must pass it by, so it cannot share a stream that has them */
                 session_set_changed(reactor, session);
         }
-        size_t published = route_publish(reactor, session, batch->events, batch->events_count);
+        size_t published = publish_events(reactor, session, batch->events, batch->events_count);
         size_t held_count = batch->events_count - published;
         batch->events_count = 0;
         session->is_ok_said = false;
