@@ -7,6 +7,10 @@
 
 #include "engine/base/random.h"
 
+/* Who subscribes and unsubscribes all the time, never holding many, is not to be refused because one reactor has lost
+ * its core for a moment: what is withdrawn waits for it. */
+#define RETIRING_MAX ((size_t)1 << 20)
+
 int cores_new(struct cores **out, const struct cores_settings *settings)
 {
         unsigned count = settings->count;
@@ -23,7 +27,7 @@ int cores_new(struct cores **out, const struct cores_settings *settings)
         cores->core = aligned_alloc(CACHE_LINE, count * bits_align_up(sizeof *cores->core, CACHE_LINE));
         cores->mailboxes = calloc((size_t)count * count, sizeof(*cores->mailboxes));
         cores->version = aligned_alloc(CACHE_LINE, CACHE_LINE);
-        struct match_limits limits = {.patterns_max = settings->patterns_max};
+        struct match_limits limits = {.patterns_max = settings->patterns_max, .retiring_max = RETIRING_MAX};
         int error = cores->core == NULL || cores->mailboxes == NULL || cores->version == NULL
                             ? -ENOMEM
                             : match_table_new(&cores->table, &limits, settings->secret);
@@ -32,7 +36,7 @@ int cores_new(struct cores **out, const struct cores_settings *settings)
         if (cores->core != NULL)
                 memset(cores->core, 0, count * sizeof *cores->core);
         for (unsigned i = 0; error == 0 && i < count; i++)
-                error = interests_init(&cores->core[i].interests, settings->patterns_max, cores->version);
+                error = interests_init(&cores->core[i].interests, match_id_end(&limits), cores->version);
         for (unsigned from = 0; error == 0 && from < count; from++)
                 for (unsigned to = 0; error == 0 && to < count; to++)
                         if (from != to)

@@ -31,7 +31,9 @@ enum match_dialect {
 struct match_table;
 
 struct match_limits {
-        size_t patterns_max; /* at most 2^31; address space is reserved for as many ids, memory used as they come */
+        size_t patterns_max; /* at a time */
+        size_t retiring_max; /* withdrawn ones beside them, until every reader has passed a turn */
+        /* Their sum is at most 2^31; address space is reserved for as many ids, memory used as they come. */
 };
 
 /* 0 or -ENOMEM. The table belongs to the caller; `secret` keys its hashes and is copied. */
@@ -42,8 +44,8 @@ void match_table_free(struct match_table *table);
 /* The writer says that `reactor` (0 .. MATCH_REACTORS_MAX - 1) has a first subscriber of `pattern`. The pattern's id
  * goes to *id: the same for every reactor while any of them holds the pattern. Adding a (pattern, reactor) twice is
  * harmless: the caller counts its subscribers itself. 0, -EINVAL (not a legal pattern of the dialect), -E2BIG (longer
- * than MATCH_SUBJECT_BYTES_MAX or deeper than MATCH_TOKENS_MAX), -ENOSPC (patterns_max are in use or retiring),
- * -ENOMEM. After an error nothing has changed. */
+ * than MATCH_SUBJECT_BYTES_MAX or deeper than MATCH_TOKENS_MAX), -ENOSPC (patterns_max are in use, or
+ * no id is left because too many are retiring), -ENOMEM. After an error nothing has changed. */
 int match_add(struct match_table *table, struct span pattern, enum match_dialect dialect, unsigned reactor,
               pattern_id *id);
 /* The writer says that `reactor` has no subscriber of `id` any more. When it was the last, the pattern is withdrawn. */
@@ -60,6 +62,8 @@ pattern_id match_find(const struct match_table *table, struct span pattern, enum
 struct span match_text(const struct match_table *table, pattern_id id);
 
 size_t match_patterns_count(const struct match_table *table);
+/* Every id is less. */
+size_t match_id_end(const struct match_limits *limits);
 /* Goes up with every change that could alter the result of a match; for caches of results. Any core: acquire. */
 uint64_t match_version(const struct match_table *table);
 /* No subject matches more patterns than this. Grows with match_add: read it after, size `ids` by it. Any core. */

@@ -238,13 +238,15 @@ static int take_shape(struct match_table *table, struct shape shape)
 
 static pattern_id take_id(struct match_table *table)
 {
+        if (table->patterns_count == table->patterns_max)
+                return PATTERN_NONE;
         /* What was withdrawn may have waited for nobody but us since the writer's last turn: it sleeps meanwhile. */
-        if (unlikely(table->ids_free == PATTERN_NONE && table->ids_fresh == table->patterns_max))
+        if (unlikely(table->ids_free == PATTERN_NONE && table->ids_fresh == table->id_end))
                 epoch_collect(&table->bin);
         pattern_id id = table->ids_free;
         if (id != PATTERN_NONE)
                 table->ids_free = table->records[id].next_free;
-        else if (table->ids_fresh < table->patterns_max)
+        else if (table->ids_fresh < table->id_end)
                 id = (pattern_id)table->ids_fresh++;
         return id;
 }
@@ -286,7 +288,7 @@ static void bump_version(struct match_table *table)
 int match_table_new(struct match_table **table_out, const struct match_limits *limits, const uint8_t secret[16])
 {
         assert(limits->patterns_max >= 1);
-        assert(limits->patterns_max <= (size_t)1 << 31);
+        assert(match_id_end(limits) <= (size_t)1 << 31);
         struct match_table *table = aligned_alloc(_Alignof(struct match_table), sizeof *table);
         if (table == NULL)
                 return -ENOMEM;
@@ -295,7 +297,8 @@ int match_table_new(struct match_table **table_out, const struct match_limits *l
         epoch_bin_init(&table->bin);
         table->patterns_max = limits->patterns_max;
         table->ids_free = PATTERN_NONE;
-        table->records_bytes = limits->patterns_max * sizeof(struct record);
+        table->id_end = match_id_end(limits);
+        table->records_bytes = table->id_end * sizeof(struct record);
         table->records = map_zeroed(table->records_bytes);
         struct lines *lines = lines_new(LINES_MIN);
         atomic_store_explicit(&table->lines, lines, memory_order_release);
@@ -459,6 +462,11 @@ struct span match_text(const struct match_table *table, pattern_id id)
 size_t match_patterns_count(const struct match_table *table)
 {
         return table->patterns_count;
+}
+
+size_t match_id_end(const struct match_limits *limits)
+{
+        return limits->patterns_max + limits->retiring_max;
 }
 
 uint64_t match_version(const struct match_table *table)

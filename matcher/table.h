@@ -62,7 +62,7 @@ struct match_table {
         struct subject_secrets secrets;
         struct record *records;
         size_t records_bytes;
-        size_t patterns_max;
+        size_t patterns_max, id_end;
 
         /* Published. */
         _Alignas(CACHE_LINE) _Atomic(struct lines *) lines;

@@ -126,6 +126,28 @@ static void a_refused_pattern_changes_nothing(void **state)
         match_table_free(table);
 }
 
+static void what_retires_takes_no_place_of_what_lives(void **state)
+{
+        (void)state;
+        struct match_table *table;
+        struct match_limits limits = {.patterns_max = 2, .retiring_max = 3};
+        assert_int_equal(match_table_new(&table, &limits, (const uint8_t *)"sixteen byte key"), 0);
+        pattern_id kept = add(table, "kept", 0), none;
+        /* This thread reads too, and has not passed a turn: each withdrawn pattern keeps its id. */
+        for (size_t i = 0; i < limits.retiring_max + 1; i++) {
+                char text[32];
+                snprintf(text, sizeof text, "gone.%zu", i);
+                match_remove(table, add(table, text, 0), 0);
+                match_collect(table);
+        }
+        assert_int_equal(match_add(table, SPAN("one.more"), MATCH_NATS, 0, &none), -ENOSPC);
+        turn(table);
+        add(table, "one.more", 0);
+        assert_int_equal(match_add(table, SPAN("too.many"), MATCH_NATS, 0, &none), -ENOSPC);
+        assert_true(span_equal(match_text(table, kept), SPAN("kept")));
+        match_table_free(table);
+}
+
 static void an_id_comes_again_only_after_a_grace_period(void **state)
 {
         (void)state;
@@ -302,6 +324,7 @@ int main(void)
                 cmocka_unit_test(all_kinds_of_pattern_are_found_at_once),
                 cmocka_unit_test(a_pattern_has_one_id_for_all_reactors_until_the_last_leaves),
                 cmocka_unit_test(a_refused_pattern_changes_nothing),
+                cmocka_unit_test(what_retires_takes_no_place_of_what_lives),
                 cmocka_unit_test(an_id_comes_again_only_after_a_grace_period),
                 cmocka_unit_test(a_full_table_looks_for_ids_whose_grace_period_is_over),
                 cmocka_unit_test(the_version_goes_up_with_every_change_and_no_other_call),
