@@ -191,16 +191,23 @@ static struct route *route_get(struct routes *routes, struct span text, int *err
         return route;
 }
 
-/* Nobody here wants it any more: it leaves the pages at once, and the matcher when the writer hears of it. One that was
- * asked for stays until the answer has come. */
+/* Nobody here wants it any more: it leaves the pages at once, and the matcher when the writer hears of it, before any
+ * new pattern: what is not wanted any more is not to count against what is. One that was asked for stays until the
+ * answer has come. */
 static void route_free_if_empty(struct routes *routes, struct route *route)
 {
         if (route->subscriptions_count > 0)
                 return;
         assert(list_is_empty(&route->privates));
         assert(list_is_empty(&route->groups));
-        if (route->id == PATTERN_NONE)
+        if (route->id == PATTERN_NONE && route->is_asked)
                 return;
+        if (route->id == PATTERN_NONE) {
+                list_remove(&route->tell_link);
+                map_remove(&routes->by_text, &route->node);
+                free(route);
+                return;
+        }
         /* Deserted cohorts whose last bytes are still on their way. */
         list_for_each(&route->cohorts, link) list_remove(link);
         *route_cell(routes, route->id) = NULL;
@@ -211,7 +218,7 @@ static void route_free_if_empty(struct routes *routes, struct route *route)
                 return;
         }
         route->is_withdrawn = true;
-        list_push_back(&routes->untold, &route->tell_link);
+        list_push_front(&routes->untold, &route->tell_link);
 }
 
 bool routes_tell(struct reactor *reactor)
@@ -230,6 +237,7 @@ bool routes_tell(struct reactor *reactor)
                         if (!mailbox_tell(writer, &ask))
                                 return true;
                         routes->asks_out++;
+                        route->is_asked = true;
                         list_remove(&route->tell_link);
                         list_push_back(&routes->asked, &route->tell_link);
                 } else {
@@ -368,7 +376,7 @@ void route_visible(struct reactor *reactor, const struct mailbox_control *answer
         if (answer->error == 0) {
                 route->id = answer->id;
                 route->is_withdrawn = true;
-                list_push_back(&routes->untold, &route->tell_link);
+                list_push_front(&routes->untold, &route->tell_link);
         } else {
                 free(route);
         }

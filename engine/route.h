@@ -34,6 +34,7 @@ struct route {
         struct map_node node; /* in routes->by_text */
         struct interest_row *rows; /* by sibling: of plain subscribers, one for each filter */
         struct list tell_link;     /* in routes->untold while the writer has to be told of it, or in routes->asked */
+        bool is_asked;             /* the writer has been told of it */
         bool is_withdrawn;         /* has left the pages: waits only for that */
         uint16_t text_bytes;
         uint8_t text[];
