@@ -84,7 +84,7 @@ static const struct option_row losses_rows[LOSSES_OPTIONS] = {
         [LOSSES_LIMIT] = {.name = "limit", .type = OPTION_COUNT, .value = "100", .min = 1, .max = 1024, .help = "show at most so many losses of each reactor, the newest"},
 };
 
-#define OPTION_NAME(id, row_name, type, value, min, max, choices, help, is_list) row_name,
+#define OPTION_NAME(id, row_name, ...) row_name,
 static const char *const engine_names[] = {OPTION_TABLE(OPTION_NAME)};
 #undef OPTION_NAME
 

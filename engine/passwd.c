@@ -19,10 +19,17 @@
 enum passwd_option { PASSWD_COST, PASSWD_TOKEN, PASSWD_OPTIONS };
 
 static const struct option_row rows[PASSWD_OPTIONS] = {
-        [PASSWD_COST] = {"cost", OPTION_COUNT, "11", 4, BCRYPT_COST_MAX, NULL,
-                         "of bcrypt: each step doubles the work of a login, and of a guess", false},
-        [PASSWD_TOKEN] = {"token", OPTION_BOOL, "false", 0, 1, NULL,
-                          "draw a long random token, and print it and its line", false},
+        [PASSWD_COST] = {.name = "cost",
+                         .type = OPTION_COUNT,
+                         .value = "11",
+                         .min = 4,
+                         .max = BCRYPT_COST_MAX,
+                         .help = "of bcrypt: each step doubles the work of a login, and of a guess"},
+        [PASSWD_TOKEN] = {.name = "token",
+                          .type = OPTION_BOOL,
+                          .value = "false",
+                          .max = 1,
+                          .help = "draw a long random token, and print it and its line"},
 };
 
 #define LINE_BYTES_MAX 4096

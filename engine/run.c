@@ -20,8 +20,11 @@
 extern char **environ;
 
 const struct option_row option_rows[OPTIONS_COUNT] = {
-#define OPTION_ROW(id, row_name, row_type, row_value, row_min, row_max, row_choices, row_help, row_is_list)            \
+#define OPTION_ROW(id, row_name, row_key, row_when, row_type, row_value, row_min, row_max, row_choices, row_help,      \
+                   row_is_list)                                                                                        \
         [OPTION_##id] = {.name = row_name,                                                                             \
+                         .key = row_key,                                                                               \
+                         .when = row_when,                                                                             \
                          .type = row_type,                                                                             \
                          .value = row_value,                                                                           \
                          .min = row_min,                                                                               \

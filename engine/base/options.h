@@ -17,6 +17,12 @@ enum option_type {
         OPTION_CHOICE, /* one of the words in `choices` */
 };
 
+/* When a changed value takes effect. */
+enum option_when {
+        OPTION_AT_START, /* the process starts again */
+        OPTION_LIVE,     /* a reload takes it up */
+};
+
 struct option_row {
         const char *name; /* as the flag spells it: "max-payload"; the environment's name is SPATE_MAX_PAYLOAD */
         enum option_type type;
@@ -25,6 +31,8 @@ struct option_row {
         const char *choices; /* OPTION_CHOICE: "auto|io_uring|epoll"; of a number: a word for 0, as "auto", or NULL */
         const char *help;    /* one line */
         bool is_list;        /* may be given more than once; values are kept joined by ',' */
+        const char *key;     /* its place in the file: "limits.max_payload"; NULL: it cannot stand there */
+        enum option_when when;
 };
 
 enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
