@@ -4,7 +4,6 @@
 usage: bench_accounts.py PATH-OF-SPATE-BENCH
 """
 import json
-import os
 import re
 import socket
 import subprocess

@@ -1,40 +1,19 @@
 """lagging: readers that stop or are slow, under each lag policy: what still comes, in which order, and that the account
 says exactly what is missing. Nothing here has a reference."""
 import json
-import os
 import re
 import socket
-import subprocess
 import threading
 import time
 import urllib.request
 
 from server import PATIENCE, Server
+from suite import EXIT_CONFIG, SECONDS, Suite, admin_of, spate
 
-SECONDS = 20 * PATIENCE
-EXIT_CONFIG = 78
 LIMIT = 256 << 10
 
-tests = []
-
-
-def it(name):
-    def register(play):
-        tests.append((name, play))
-        return play
-    return register
-
-
-def run(results, options):
-    if options.server != 'spate':
-        return
-    for name, play in [one for one in tests if options.name in one[0]]:
-        began = time.monotonic()
-        try:
-            play()
-            results.passed(f'spate {name}', time.monotonic() - began)
-        except (AssertionError, OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-            results.fail(f'spate {name}', repr(error) if not str(error) else error)
+suite = Suite()
+it = suite.it
 
 
 def engine(*flags):
@@ -42,8 +21,7 @@ def engine(*flags):
 
 
 def asks(server, path):
-    admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
-    with urllib.request.urlopen(f'http://{admin}{path}', timeout=SECONDS) as answer:
+    with urllib.request.urlopen(f'http://{admin_of(server)}{path}', timeout=SECONDS) as answer:
         return answer.read().decode()
 
 
@@ -233,7 +211,5 @@ def _():
 def _():
     for flags, said in ((['--lag-rule', 'a..b=block'], 'is not a pattern'), (['--lag-rule', 'a=blok'], 'did you mean block?'),
                         (['--lag-listener', 'x:1=block'], 'nobody listens there'), (['--lag-rule', 'a=block,1'], 'less than 64KiB')):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))}
-        done = subprocess.run([os.environ['SPATE_BIN'], 'run', '--listen', '127.0.0.1:0', '--admin', 'none', *flags], text=True, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, env=environment)
-        assert done.returncode == EXIT_CONFIG and said in done.stdout, (flags, done)
+        status, text = spate('run', '--listen', '127.0.0.1:0', '--admin', 'none', *flags)
+        assert status == EXIT_CONFIG and said in text, (flags, status, text)

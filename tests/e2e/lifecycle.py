@@ -14,48 +14,12 @@ import urllib.error
 import urllib.request
 
 from server import PATIENCE, ROOT, Server
+from suite import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE, SECONDS, Suite, admin_of, ask, clean_environment, spate, works
 import users
 from talk import Wire
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 0, 1, 2, 78
-SECONDS = 20 * PATIENCE
-
-tests = []
-
-
-def it(name):
-    def register(play):
-        tests.append((name, play))
-        return play
-    return register
-
-
-def run(results, options):
-    if options.server != 'spate':
-        return
-    for name, play in [one for one in tests if options.name in one[0]]:
-        began = time.monotonic()
-        try:
-            play()
-            results.passed(f'spate {name}', time.monotonic() - began)
-        except (AssertionError, OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-            results.fail(f'spate {name}', repr(error) if not str(error) else error)
-
-
-def spate(*arguments, before=None, seconds=SECONDS):
-    """Runs a command to its end: (exit status, everything it said)."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))}
-    done = subprocess.run([os.environ['SPATE_BIN'], *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                          stdin=subprocess.DEVNULL, timeout=seconds, preexec_fn=before, env=environment)
-    return done.returncode, done.stdout
-
-
-def works(server):
-    """A message goes through."""
-    wire = Wire(server)
-    wire.say('CONNECT {"verbose":false}', 'SUB works.a 1', 'PUB works.a 2', 'ok')
-    wire.hear('MSG works.a 1 2\r\nok\r\n')
-    wire.close()
+suite = Suite()
+it = suite.it
 
 
 def refuse_io_uring(error):
@@ -231,7 +195,7 @@ def _():
 @it('takes options from the environment and minds a misspelt one')
 def _():
     def with_environment(name, value):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))} | {name: value}
+        environment = clean_environment() | {name: value}
         return subprocess.run([os.environ['SPATE_BIN'], 'run', '--listen', '0.0.0.0:0', '--admin', 'none'], env=environment, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
     bad = with_environment('SPATE_MAX_PAYLOAD', 'many')
@@ -298,7 +262,7 @@ def settled_metrics(admin, matched):
 @it('counts what it received and what it owes')
 def _():
     with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
-        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        admin = admin_of(server)
         with urllib.request.urlopen(f'http://{admin}/healthz', timeout=SECONDS) as answer:
             assert answer.status == 200
         before = metrics(admin)
@@ -381,7 +345,7 @@ def owe(server, subject, events):
 def _():
     events = 4000
     with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
-        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        admin = admin_of(server)
         stuck = owe(server, b'lost', events)
         after = settled_metrics(admin, events)
         data = b''
@@ -407,7 +371,7 @@ def _():
 def _():
     events = 4000
     with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
-        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        admin = admin_of(server)
         stuck = owe(server, b'late', events)
         settled_metrics(admin, events)
         time.sleep(2.5)  # longer than a connection that is told goodbye may take to hear it
@@ -424,7 +388,7 @@ def _():
 def _():
     events = 3000
     with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
-        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        admin = admin_of(server)
         stuck = owe(server, b'broken', events)
         row = {'matched': 0}
         deadline = time.monotonic() + SECONDS
@@ -441,16 +405,10 @@ def _():
         assert [(row['reason'], row['count']) for row in rows] == [('transport_error', sums['dropped'])], rows
 
 
-def ask(admin, path):
-    with urllib.request.urlopen(f'http://{admin}{path}', timeout=SECONDS) as answer:
-        assert answer.status == 200 and answer.headers['Content-Type'] == 'application/json', answer.headers
-        return json.load(answer)
-
-
 @it('shows its connections page by page, and refuses a question that it does not understand')
 def _():
     with Server('spate', flags=['--admin', '127.0.0.1:0']) as server:
-        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        admin = admin_of(server)
         wires = [Wire(server) for _ in range(7)]
         for index, wire in enumerate(wires):
             wire.say('CONNECT {"verbose":false,"name":"%d"}' % index)
@@ -669,7 +627,7 @@ def _():
         file.write(users.for_spate(USERS))
         file.flush()
         with Server('spate', flags=['--admin', '127.0.0.1:0', '--users', file.name]) as server:
-            admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+            admin = admin_of(server)
             # Two who share a stream, one alone, and one who may see all.
             readers = [log_in(server, 'carol', 'plain', f'SUB a.> {sid}') for sid in (1, 1, 7)] + [log_in(server, 'bob', 'plain', 'SUB a.> 1')]
             for reader in readers:

@@ -8,9 +8,12 @@ import tempfile
 import time
 import urllib.request
 
-from lifecycle import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, SECONDS, it, spate
 from server import Server
+from suite import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, SECONDS, Suite, admin_of, spate
 from talk import Wire
+
+suite = Suite()
+it = suite.it
 
 TOO_MANY = "-ERR 'maximum connections exceeded'\r\n"
 
@@ -166,7 +169,7 @@ def _():
     flags = ['--reactors', '2', '--max-connections', '4', '--admin', '127.0.0.1:0']
     with Server('spate', flags=flags) as server:
         crowd = [server.connect() for _ in range(400)]
-        admin = re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+        admin = admin_of(server)
         for path in ('healthz', 'metrics', 'status'):
             with urllib.request.urlopen(f'http://{admin}/{path}', timeout=SECONDS) as answer:
                 assert answer.status == 200
