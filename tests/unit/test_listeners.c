@@ -35,8 +35,10 @@ static struct io *io_with(struct io_settings settings)
 {
         struct io *io;
         int error = io_start(&io, &settings);
-        if (settings.backend == IO_BACKEND_URING && (error == -EPERM || error == -ENOSYS || error == -ENOMEM))
+        if (settings.backend == IO_BACKEND_URING && (error == -EPERM || error == -ENOSYS || error == -ENOMEM)) {
+                print_message("skipped: the kernel refuses io_uring: %s\n", strerror(-error));
                 skip();
+        }
         assert_int_equal(error, 0);
         return io;
 }
