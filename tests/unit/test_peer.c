@@ -107,6 +107,11 @@ static void numbers_ended(struct reactor *reactor, struct peer *peer)
         talker->of = NULL; /* soon another's memory */
 }
 
+static void numbers_describe(const struct peer *peer, struct peer_description *description)
+{
+        *description = (struct peer_description){.reader = {.connection = peer->lane.id}};
+}
+
 static const struct peer_protocol numbers = {
         .name = "numbers",
         .bytes = sizeof(struct peer),
@@ -114,6 +119,7 @@ static const struct peer_protocol numbers = {
         .take = numbers_take,
         .ticked = numbers_ticked,
         .ended = numbers_ended,
+        .describe = numbers_describe,
 };
 
 /* One more operation, in pieces of any size. */
@@ -141,9 +147,15 @@ static void let_go_by_chance(struct reactor *reactor, uint64_t chance_1024)
                                 peer_release(reactor, talkers[i].of, kinds[k]);
 }
 
-static uint32_t run(uint64_t seed)
+/* One reactor on a simulated network, and what is under test listening there. */
+struct world {
+        struct cores *cores;
+        struct reactor *reactor;
+        struct io *io;
+};
+
+static void world_init(struct world *world, const struct sim_settings *sim, uint64_t seed, uint64_t held_1024)
 {
-        struct sim_settings sim = sim_settings_rough(seed, seed % 2 == 0 ? SIM_KERNEL : SIM_TCP);
         struct io_settings io_settings = {.backend = IO_BACKEND_SIM, .conns_max = 64};
         struct cores_settings cores_settings = {.count = 1, .patterns_max = 10, .secret = "a secret of 16b"};
         struct reactor_settings settings = {
@@ -151,23 +163,35 @@ static uint32_t run(uint64_t seed)
                 .lag_bytes_max = 1 << 20,
                 .stall_ns_max = NS_PER_S,
                 .conns_max = 32,
-                .seed = seed + 1,
+                .seed = seed,
         };
-        struct cores *cores;
-        struct reactor *reactor;
-        struct io *io;
         char bound[IO_ADDRESS_BYTES_MAX];
+        memset(talkers, 0, sizeof talkers);
+        random_init(&chances, seed);
+        hold_1024 = held_1024;
+        assert_int_equal(sim_start(&world->io, &io_settings, sim), 0);
+        assert_int_equal(cores_new(&world->cores, &cores_settings), 0);
+        assert_int_equal(reactor_new(&world->reactor, &settings, world->cores, world->io), 0);
+        assert_int_equal(reactor_listen(world->reactor, "10.0.0.1:1", &numbers, bound), 0);
+}
+
+static void world_fini(struct world *world)
+{
+        reactor_free(world->reactor);
+        cores_free(world->cores);
+}
+
+static uint32_t run(uint64_t seed)
+{
+        struct sim_settings sim = sim_settings_rough(seed, seed % 2 == 0 ? SIM_KERNEL : SIM_TCP);
+        struct world world;
         uint32_t holds_count = 0;
         sim.reset = 0;
         if (sim.segment_bytes_max < 512)
                 sim.segment_bytes_max = 512;
-        memset(talkers, 0, sizeof talkers);
-        random_init(&chances, seed);
-        hold_1024 = (uint64_t)1 << random_below(&chances, 10);
-        assert_int_equal(sim_start(&io, &io_settings, &sim), 0);
-        assert_int_equal(cores_new(&cores, &cores_settings), 0);
-        assert_int_equal(reactor_new(&reactor, &settings, cores, io), 0);
-        assert_int_equal(reactor_listen(reactor, "10.0.0.1:1", &numbers, bound), 0);
+        world_init(&world, &sim, seed + 1, (uint64_t)1 << seed % 10);
+        struct reactor *reactor = world.reactor;
+        struct io *io = world.io;
         for (size_t i = 0; i < PEERS; i++)
                 talkers[i].peer = sim_connect(io, 0);
         for (unsigned turn = 0; turn < 300; turn++) {
@@ -196,8 +220,7 @@ static uint32_t run(uint64_t seed)
         }
         assert_int_equal(reactor->kept_bytes, 0);
         assert_int_equal(reactor->lanes.memory.taken_bytes, 0);
-        reactor_free(reactor);
-        cores_free(cores);
+        world_fini(&world);
         return holds_count;
 }
 
@@ -217,38 +240,69 @@ static void a_reactor_ends_while_input_is_paused(void **state)
 {
         (void)state;
         struct sim_settings sim = sim_settings_calm(1, SIM_KERNEL);
-        struct io_settings io_settings = {.backend = IO_BACKEND_SIM, .conns_max = 64};
-        struct cores_settings cores_settings = {.count = 1, .patterns_max = 10, .secret = "a secret of 16b"};
-        struct reactor_settings settings = {
-                .memory_bytes = (size_t)32 << 20,
-                .lag_bytes_max = 1 << 20,
-                .stall_ns_max = NS_PER_S,
-                .conns_max = 32,
-                .seed = 1,
-        };
-        struct cores *cores;
-        struct reactor *reactor;
-        struct io *io;
-        char bound[IO_ADDRESS_BYTES_MAX];
-        memset(talkers, 0, sizeof talkers);
-        random_init(&chances, 1);
-        hold_1024 = 1024;
+        struct world world;
         epoch_register();
-        assert_int_equal(sim_start(&io, &io_settings, &sim), 0);
-        assert_int_equal(cores_new(&cores, &cores_settings), 0);
-        assert_int_equal(reactor_new(&reactor, &settings, cores, io), 0);
-        assert_int_equal(reactor_listen(reactor, "10.0.0.1:1", &numbers, bound), 0);
+        world_init(&world, &sim, 1, 1024);
         struct talker *talker = &talkers[0];
-        talker->peer = sim_connect(io, 0);
+        talker->peer = sim_connect(world.io, 0);
         for (unsigned turn = 0; talker->of == NULL || !talker->of->is_paused; turn++) {
                 assert_true(turn < 10000);
                 if (talker->written < 100)
                         speak(talker);
-                reactor_turn(reactor, io_now_ns(io) + 100000);
+                reactor_turn(world.reactor, io_now_ns(world.io) + 100000);
         }
-        reactor_free(reactor);
+        world_fini(&world);
         assert_true(talker->has_ended);
-        cores_free(cores);
+        epoch_unregister();
+}
+
+static void turn_for(struct world *world, uint64_t ns)
+{
+        for (uint64_t until_ns = io_now_ns(world->io) + ns; io_now_ns(world->io) < until_ns;)
+                reactor_turn(world->reactor, until_ns);
+}
+
+/* What the network has taken counts as made, so the reader must be able to read it: a socket that is closed answers
+ * whatever the reader says with a reset, which throws away what lies there unread. */
+static void a_peer_that_was_cut_reads_what_the_network_has_for_it(void **state)
+{
+        (void)state;
+        static uint8_t operation[4096], got[1 << 20];
+        struct sim_settings sim = sim_settings_calm(3, SIM_KERNEL);
+        struct world world;
+        epoch_register();
+        world_init(&world, &sim, 3, 0);
+        struct lanes *lanes = &world.reactor->lanes;
+        struct talker *talker = &talkers[0];
+        talker->peer = sim_connect(world.io, 0);
+        while (talker->of == NULL)
+                turn_for(&world, NS_PER_MS);
+        sim_peer_stall(talker->peer);
+        struct lane *lane = &talker->of->lane;
+        for (unsigned i = 0; i < 100; i++) {
+                memcpy(lane_reserve(lanes, lane, sizeof operation, 0), operation, sizeof operation);
+                lane_commit(lanes, lane, sizeof operation, 0);
+                turn_for(&world, NS_PER_MS);
+        }
+        while (!talker->has_ended)
+                turn_for(&world, NS_PER_MS);
+        reactor_sample(world.reactor);
+        uint64_t released_bytes = counter_read(&world.reactor->counters, COUNT_DELIVERIES_RELEASED) * sizeof operation;
+        turn_for(&world, 3 * NS_PER_S);
+        assert_false(sim_peer_is_closed(talker->peer));
+        speak(talker);
+        turn_for(&world, 100 * NS_PER_MS);
+        assert_false(sim_peer_is_broken(talker->peer));
+        sim_peer_resume(talker->peer);
+        turn_for(&world, 100 * NS_PER_MS);
+        assert_true(sim_peer_is_ended(talker->peer));
+        size_t got_bytes = sim_peer_read(talker->peer, got, sizeof got);
+        assert_true(got_bytes >= 10 * sizeof operation);
+        assert_int_equal(got_bytes, released_bytes);
+        /* Nor does it stay for ever. */
+        turn_for(&world, 4 * NS_PER_S);
+        assert_true(sim_peer_is_closed(talker->peer));
+        world_fini(&world);
         epoch_unregister();
 }
 
@@ -256,6 +310,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_reactor_ends_while_input_is_paused),
+                cmocka_unit_test(a_peer_that_was_cut_reads_what_the_network_has_for_it),
                 cmocka_unit_test(held_input_is_taken_whole_and_in_order),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
