@@ -62,13 +62,14 @@ struct lane {
         struct lane_span spare; /* for a cut, which must not fail when the pool of spans is empty */
         bool spare_used;
         /* What becomes of it when it lags. */
-        uint8_t policies;          /* bit enum lag_policy of each that an operation of it may have */
-        uint8_t format;            /* enum wire_format of its private events */
-        uint8_t blocking;          /* enum lane_blocking */
-        bool has_news;             /* something was skipped, and its peer was not told */
-        uint64_t skipped_bytes;    /* all that was passed over so far */
-        uint64_t skip_bytes;       /* beyond so many, what may be dropped is */
-        uint64_t cut_bytes;        /* beyond so many it is cut; UINT64_MAX: nothing of it asks for that */
+        uint8_t policies;       /* bit enum lag_policy of each that an operation of it may have */
+        uint8_t format;         /* enum wire_format of its private events */
+        uint8_t blocking;       /* enum lane_blocking */
+        bool has_news;          /* something was skipped, and its peer was not told */
+        uint64_t skipped_bytes; /* all that was passed over so far */
+        /* Limits of the memory that what it has to take holds at worst: rather more than the bytes to be sent. */
+        uint64_t skip_bytes;       /* beyond so much, what may be dropped is */
+        uint64_t cut_bytes;        /* beyond so much it is cut; UINT64_MAX: nothing of it asks for that */
         uint64_t look_bytes;       /* raised while looking again would be in vain; 0: not */
         uint64_t blocking_ns;      /* until when publishers wait for it */
         struct list lagging_link;  /* in lanes->lagging: to be looked at */
@@ -92,7 +93,7 @@ struct lanes {
         struct list lagging;    /* lanes beyond their limit, of which something may be dropped; oldest first */
         struct list news;       /* lanes of which something was skipped, and that take something again */
         struct list blocking;   /* lanes that hold publishers, by when they end */
-        uint64_t lag_bytes_max; /* how far behind a lane may fall */
+        uint64_t lag_bytes_max; /* how much memory may be held for a lane that falls behind */
         uint64_t stall_ns_max;  /* how long the network may take nothing at all from a lane */
         uint64_t look_bytes;    /* nobody is looked at before it is so far behind: the tightest limit of all */
         uint64_t block_ns;      /* how long publishers may have to wait for one lane */
