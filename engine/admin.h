@@ -1,7 +1,6 @@
-/* admin: the operator's HTTP address: /metrics (Prometheus), /healthz, and as JSON /status,
- * /losses and /connections. A protocol of peers like any
- * other; the requests are few and small, so answers are made on the heap. GET and HEAD only; keep-alive. Belongs to one
- * reactor. */
+/* admin: the operator's HTTP address. GET / lists what there is; each answer is made by the file of its noun (metrics,
+ * statusjson, connections, cohorts, ledger). A protocol of peers like any other; the requests are few and small, so
+ * answers are made on the heap. GET and HEAD only; keep-alive. Belongs to one reactor. */
 #ifndef SPATE_ENGINE_ADMIN_H
 #define SPATE_ENGINE_ADMIN_H
 

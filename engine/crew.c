@@ -22,11 +22,13 @@ struct crew {
 
 /* ---- made and freed ---- */
 
-static void mate_go_to_cpu(const struct mate *mate, unsigned number)
+/* The CPU that it is on from now on; -1: any. */
+static int mate_go_to_cpu(const struct mate *mate, unsigned number)
 {
         int failed = mate->cpu < 0 ? 0 : cpu_pin((unsigned)mate->cpu);
         if (failed != 0)
                 log_warn("not_pinned", "reactor=%u cpu=%d reason=\"%s\"", number, mate->cpu, strerror(-failed));
+        return failed != 0 ? -1 : mate->cpu;
 }
 
 int crew_new(struct crew **out, struct cores *cores, const struct reactor_settings *settings,
@@ -45,7 +47,7 @@ int crew_new(struct crew **out, struct cores *cores, const struct reactor_settin
                 struct mate *mate = &crew->mates[i];
                 own.number = i;
                 mate->cpu = plan->is_pinned ? plan->cpus.numbers[i] : -1;
-                mate_go_to_cpu(mate, i);
+                own.cpu = mate_go_to_cpu(mate, i);
                 failed = reactor_new(&mate->reactor, &own, cores, NULL);
         }
         crew->count = cores->count;
@@ -96,6 +98,7 @@ static void *mate_run(void *context)
         snprintf(name, sizeof name, "spate-%u", reactor->settings.number);
         (void)pthread_setname_np(pthread_self(), name);
         mate_go_to_cpu(mate, reactor->settings.number);
+        pulse_take_thread(&reactor->pulse);
         epoch_register();
         while (!reactor->is_halted)
                 reactor_turn(reactor, UINT64_MAX);
@@ -108,6 +111,7 @@ int crew_start(struct crew *crew)
         sigset_t all, before;
         int failed = 0;
         assert(crew->running_count == 1);
+        pulse_take_thread(&crew->mates[0].reactor->pulse);
         /* A thread is born with the mask of who starts it: every signal is for the first one. */
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -120,6 +120,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                 error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(), reactor_slots(settings));
         if (error == 0)
                 error = counters_init(&reactor->counters, COUNTERS_COUNT);
+        if (error == 0)
+                error = pulse_init(&reactor->pulse);
         if (error == 0 && settings->address_conns_max > 0)
                 error = addresses_init(&reactor->addresses, settings->conns_max);
         if (error == 0)
@@ -145,6 +147,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->lanes.lost = peer_lost;
         reactor->lanes.context = reactor;
         reactor->started_ns = io_now_ns(reactor->io);
+        reactor->started_unix_ns = clock_read_ns(CLOCK_REALTIME);
         timerwheel_init(&reactor->wheel, reactor->started_ns);
         /* Unlike on any two reactors, as nats-server's are among its servers. */
         reactor->next_client_id = (uint64_t)settings->number << 48;
@@ -181,6 +184,7 @@ void reactor_free(struct reactor *reactor)
         }
         registry_fini(&reactor->registry);
         counters_fini(&reactor->counters);
+        pulse_fini(&reactor->pulse);
         addresses_fini(&reactor->addresses);
         ledger_fini(&reactor->ledger);
         pool_fini(&reactor->peers);
@@ -600,12 +604,15 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 deadline_ns = 0;
 
         bool has_sends = reactor->has_sends;
-        uint64_t flush_began_ns = has_sends ? io_clock_ns(io) : 0;
+        uint64_t poll_began_ns = io_clock_ns(io);
+        if (likely(reactor->pulse.turn_began_ns != 0))
+                pulse_count_turn(&reactor->pulse, poll_began_ns - reactor->pulse.turn_began_ns);
         int count = reactor_poll(reactor, deadline_ns);
         int total = count;
         /* With sends queued the poll does not sleep: its time is theirs. */
         if (has_sends)
-                reactor->flush_ns = io_clock_ns(io) - flush_began_ns;
+                reactor->flush_ns = io_clock_ns(io) - poll_began_ns;
+        reactor->pulse.turn_began_ns = has_sends ? poll_began_ns : io_now_ns(io);
         bool is_full = reactor_take_up(reactor, count, &input_bytes);
         if (is_full) {
                 uint64_t until_ns = io_clock_ns(io) + READ_ON * reactor->flush_ns;
@@ -646,6 +653,15 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 reactor_sample(reactor);
         }
         return total;
+}
+
+uint64_t reactor_sum(const struct reactor *reactor, enum counter_id id)
+{
+        const struct cores *cores = reactor->cores;
+        uint64_t sum = 0;
+        for (unsigned i = 0; i < cores->count; i++)
+                sum += counter_read(&cores->core[i].reactor->counters, id);
+        return sum;
 }
 
 void reactor_sample(struct reactor *reactor)

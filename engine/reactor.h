@@ -17,6 +17,7 @@
 #include "engine/lane.h"
 #include "engine/ledger.h"
 #include "engine/peer.h"
+#include "engine/pulse.h"
 #include "engine/addresses.h"
 #include "engine/admin.h"
 #include "engine/cores.h"
@@ -52,6 +53,8 @@ struct reactor_settings {
         struct auth *auth;            /* who may come in; NULL: everyone */
         uint64_t auth_timeout_ns;     /* how long a connection may take to log in */
         unsigned number;              /* which reactor */
+        int cpu;                      /* that it is pinned to; -1: none */
+        const char *file;             /* that the options were read from, for people; NULL: none */
 };
 
 /* How far it has come to its orderly end. */
@@ -109,6 +112,7 @@ struct reactor {
         struct timerwheel wheel;
         struct random random;
         struct counters counters;
+        struct pulse pulse;
         struct ledger ledger;
         struct log_limit cut_log, fault_log;
         const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];
@@ -116,7 +120,7 @@ struct reactor {
         uint8_t listener_numbers[REACTOR_LISTENERS_MAX]; /* which --listen it is of, for the users' listeners */
         uint8_t listen_number;                           /* that of the next reactor_listen() */
         uint64_t next_client_id;
-        uint64_t started_ns;
+        uint64_t started_ns, started_unix_ns;
         uint64_t flush_ns;   /* what the last flush cost */
         bool has_sends;      /* the last flush queued some */
         uint64_t push_bytes; /* stream memory at which the turn sends before its end */
@@ -172,6 +176,8 @@ static inline void reactor_count(struct reactor *reactor, enum counter_id id, ui
 {
         counter_add(&reactor->counters, id, value);
 }
+/* A counter of all reactors together. */
+uint64_t reactor_sum(const struct reactor *reactor, enum counter_id id);
 /* Copies the backend's statistics and the sizes of things into the counters. */
 void reactor_sample(struct reactor *reactor);
 /* Prints the memory plan of all reactors: count × size — who needs it. */

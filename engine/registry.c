@@ -11,6 +11,7 @@ int registry_init(struct registry *registry)
 {
         *registry = (struct registry){0};
         list_init(&registry->ended);
+        list_init(&registry->shared);
         return map_init(&registry->by_key, 0);
 }
 
@@ -55,6 +56,7 @@ static struct registered_cohort *registry_new(struct reactor *reactor, struct se
         cohort_init(&owner->cohort, session->headers ? WIRE_NATS : WIRE_NATS_PLAIN);
         owner->key_high = session->key_high;
         list_init(&owner->ended_link);
+        list_init(&owner->shared_link);
         owner->entries_count = session->shareable_count;
         map_insert(&reactor->registry.by_key, &owner->node, session->key_low);
         reactor->registry.cohorts_count++;
@@ -111,6 +113,10 @@ static void registry_join(struct reactor *reactor, struct registered_cohort *own
         }
         if (session->cohort == NULL)
                 owner->sessions_count++;
+        if (!list_is_linked(&owner->shared_link)) {
+                list_push_back(&reactor->registry.shared, &owner->shared_link);
+                reactor->registry.shared_count++;
+        }
         session->cohort = owner;
         lane_join(&reactor->lanes, &session->peer.lane, &owner->cohort);
         reactor->registry.members_count++;
@@ -159,6 +165,9 @@ bool registry_enter(struct reactor *reactor, struct session *session)
 static void registry_remove(struct reactor *reactor, struct registered_cohort *owner)
 {
         list_remove(&owner->ended_link);
+        if (list_is_linked(&owner->shared_link))
+                reactor->registry.shared_count--;
+        list_remove(&owner->shared_link);
         registry_unlink_entries(owner);
         map_remove(&reactor->registry.by_key, &owner->node);
         reactor->registry.cohorts_count--;

@@ -28,6 +28,7 @@ struct registered_cohort {
         uint64_t key_high;
         const struct permissions *filter; /* as session->filter of its members */
         struct list ended_link;           /* in registry->ended: deserted, to be freed between two events */
+        struct list shared_link;          /* in registry->shared once there were two */
         struct session *waiting;          /* the first of its key while there is no second */
         uint32_t sessions_count; /* with session->cohort == this: members, the waiting one, and those cut since the last
                                     turn */
@@ -38,7 +39,8 @@ struct registered_cohort {
 struct registry {
         struct map by_key;
         struct list ended;
-        uint32_t cohorts_count, members_count;
+        struct list shared; /* the cohorts that have had members */
+        uint32_t cohorts_count, members_count, shared_count;
 };
 
 /* 0 or -ENOMEM. */

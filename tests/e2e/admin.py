@@ -1,0 +1,188 @@
+"""admin: what the admin address tells: of the server, its reactors, connections and cohorts, and to whom it refuses what.
+Each test takes the number of reactors that the run was given."""
+import http.client
+import json
+import os
+import socket
+import time
+
+from server import Server
+from suite import SECONDS, Suite, admin_of
+from talk import Wire
+
+REACTORS = int(os.environ.get('E2E_REACTORS') or 1)
+
+suite = Suite()
+it = suite.it
+
+
+class Watched(Server):
+    """A spate with an admin address."""
+
+    def __init__(self, *flags, **more):
+        super().__init__('spate', flags=['--admin', '127.0.0.1:0', *flags], **more)
+        host, port = admin_of(self).split(':')
+        self.admin = (host, int(port))
+
+    def ask(self, path, method='GET', headers=None):
+        """(status, headers, body)"""
+        connection = http.client.HTTPConnection(*self.admin, timeout=SECONDS)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def json(self, path):
+        status, headers, body = self.ask(path)
+        assert status == 200 and headers['Content-Type'] == 'application/json', (path, status, body)
+        return json.loads(body)
+
+
+def until(what, fact):
+    """Waits for a fact, and returns it."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := fact()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+    return found
+
+
+def client(server, *lines, name=''):
+    wire = Wire(server)
+    wire.say('CONNECT ' + json.dumps({'verbose': False, 'name': name}), *lines)
+    wire.settle()
+    return wire
+
+
+def stuck_client(server, subject, name):
+    """Subscribes, and reads nothing."""
+    stuck = socket.socket()
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.connect(server.address)
+    stuck.settimeout(SECONDS)
+    stuck.sendall(b'CONNECT %s\r\nSUB %s 1\r\nPING\r\n' % (json.dumps({'verbose': False, 'name': name}).encode(), subject.encode()))
+    heard = b''
+    while b'PONG' not in heard:
+        heard += stuck.recv(4096)
+    return stuck
+
+
+REACTOR_FIELDS = {
+    'number', 'cpu', 'connections', 'subscriptions', 'cohorts', 'cohort_members', 'events_received', 'event_bytes_received',
+    'deliveries_matched', 'deliveries_released', 'deliveries_dropped', 'deliveries_pending', 'bytes_sent', 'bytes_received', 'turns',
+    'busy_ns', 'cpu_ns', 'memory_used_bytes', 'memory_limit_bytes', 'watermark', 'publishers_held'}
+
+
+@it('tells of each reactor what a viewer needs')
+def _():
+    with Watched() as server:
+        before = server.json('/status')
+        assert before['pid'] == server.process.pid and before['draining'] is False, before
+        assert abs(before['started_unix_ns'] / 1e9 - time.time()) < 60 * SECONDS and before['file'] is None, before
+        assert [row['number'] for row in before['reactors']] == list(range(REACTORS))
+        assert all(set(row) == REACTOR_FIELDS for row in before['reactors']), before['reactors'][0]
+        readers = [client(server, 'SUB status.a 1') for _ in range(4)]
+        writer = client(server, *['PUB status.a 10', '0123456789'] * 100)
+        for reader in readers:
+            reader.hear_count(100)
+
+        def settled():
+            after = server.json('/status')
+            return after if sum(row['deliveries_released'] for row in after['reactors']) == 400 else None
+        after = until('400 deliveries', settled)
+        assert after['now_ns'] > before['now_ns'] and after['started_unix_ns'] == before['started_unix_ns']
+        sums = {name: sum(row[name] for row in after['reactors']) for name in REACTOR_FIELDS - {'cpu', 'number'}}
+        assert (sums['events_received'], sums['event_bytes_received'], sums['deliveries_matched']) == (100, 1000, 400), sums
+        assert sums['subscriptions'] == 4 and sums['connections'] >= 5 and sums['deliveries_dropped'] == 0, sums
+        assert sums['bytes_sent'] > 4 * 1000 and sums['bytes_received'] > 1000, sums
+        for old, new in zip(before['reactors'], after['reactors']):
+            assert new['memory_limit_bytes'] > 0 and new['watermark'] == 0 and new['cpu'] is None, new
+            assert 0 < new['cpu_ns'] <= new['busy_ns'] and old['busy_ns'] <= new['busy_ns'] and old['turns'] <= new['turns'], (old, new)
+            # Asleep, it takes no time.
+            assert new['busy_ns'] < after['now_ns'] - before['now_ns'] + old['busy_ns'] + 10**9, (old, new)
+        for wire in [writer, *readers]:
+            wire.close()
+
+
+@it('tells who is furthest behind, and then who is not behind')
+def _():
+    with Watched('--send-buffer', '64KiB') as server:
+        quick = [client(server, name=f'quick {i}') for i in range(3)]
+        stuck = [stuck_client(server, f'behind.{i}', f'stuck {i}') for i in range(4)]
+        writer = client(server)
+        for i in range(4):
+            writer.say(*[f'PUB behind.{i} 1000', 'x' * 1000] * (1000 * (i + 1)))
+        writer.settle()
+
+        def rows(limit):
+            answers = server.json(f'/connections?sort=pending&limit={limit}')['reactors']
+            assert len(answers) == REACTORS and all(one['is_whole'] and len(one['connections']) <= limit for one in answers), answers
+            for one in answers:
+                pending = [row['pending_bytes'] for row in one['connections']]
+                assert pending == sorted(pending, reverse=True), pending
+            return sorted((row for one in answers for row in one['connections']), key=lambda row: -row['pending_bytes'])
+
+        def all_behind():
+            found = rows(100)
+            return found if sum(row['pending_bytes'] > 0 for row in found) == 4 else None
+        found = until('four are behind', all_behind)
+        assert [row['name'] for row in found[:4]] == ['stuck 3', 'stuck 2', 'stuck 1', 'stuck 0'], found
+        assert {row['name'] for row in found[4:]} == {'', 'quick 0', 'quick 1', 'quick 2'}, found
+        assert found[0]['subscriptions'] == 1 and found[0]['user'] == '' and found[0]['address'].startswith('127.0.0.1:'), found[0]
+        assert re.fullmatch(r'20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z', found[0]['since']), found[0]
+        assert rows(1)[0]['name'] == 'stuck 3'
+        for one in [*quick, *stuck, writer]:
+            one.close()
+
+
+@it('tells of the largest cohorts')
+def _():
+    with Watched() as server:
+        # Enough for two of each kind on some reactor.
+        big = [client(server, 'SUB big.a 1', 'SUB big.b 2') for _ in range(4 * REACTORS)]
+        small = [client(server, 'SUB small.> 1') for _ in range(2 * REACTORS)]
+        until('cohorts', lambda: sum(row['cohort_members'] for row in server.json('/status')['reactors']) >= 5 * REACTORS - 1)
+        writer = client(server, *['PUB big.b 1', 'x'] * 10)
+        for wire in big:
+            wire.hear_count(10)
+        found = []
+        for answer in server.json('/cohorts?limit=1')['reactors']:
+            assert len(answer['cohorts']) <= 1 and answer['looked_at'] == answer['shared'] <= 2, answer
+        for answer in server.json('/cohorts')['reactors']:
+            members = [row['members'] for row in answer['cohorts']]
+            assert members == sorted(members, reverse=True), answer
+            found += answer['cohorts']
+        kinds = {(row['patterns_count'], row['pattern']) for row in found}
+        assert kinds <= {(2, 'big.a'), (1, 'small.>')} and (2, 'big.a') in kinds, found
+        assert sum(row['appended'] for row in found) >= 10 and all(row['lag_bytes'] == 0 for row in found), found
+        for wire in [*big, *small, writer]:
+            wire.close()
+
+
+@it('lists its paths, and says so where there is none')
+def _():
+    with Watched() as server:
+        status, _, body = server.ask('/')
+        paths = re.findall(r'^(/\w*) +\S', body.decode(), re.M)
+        assert status == 200 and {'/', '/metrics', '/status', '/connections', '/cohorts', '/losses', '/healthz'} <= set(paths), body
+        assert all(server.ask(path)[0] == 200 for path in paths), paths
+        status, _, body = server.ask('/nosuch')
+        assert status == 404 and b'/metrics' in body, body
+        status, headers, body = server.ask('/status', 'PUT')
+        assert status == 405 and headers['Allow'] and b'GET' in body, (headers, body)
+        status, _, body = server.ask('/status', 'HEAD')
+        assert status == 200 and body == b''
+
+
+@it('refuses a query that it does not understand, and says what would do')
+def _():
+    with Watched() as server:
+        for query in ('limit=0', 'limit=1001', 'limit=', 'limit', 'limit=1&limit=1', 'sort=pending&from=1', 'sort=bytes', 'sort', 'reactor=99',
+                      'verbose', 'limit=99999999999999999999', 'limit=-1', '%6cimit=1', 'limit=1&&x', '=', 'a=' + 'x' * 4000):
+            status, _, body = server.ask('/connections?' + query)
+            assert status == 400 and b'limit=1..1000' in body and b'sort=pending' in body, (query, status, body)
+        for path in ('/cohorts?limit=101', '/cohorts?sort=pending', '/cohorts?from=1'):
+            status, _, body = server.ask(path)
+            assert status == 400 and b'limit=1..100,' in body, (path, status, body)
