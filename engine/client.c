@@ -18,6 +18,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/random.h"
+#include "engine/command_table.h"
 #include "engine/escape.h"
 #include "engine/lossview.h"
 #include "engine/natslink.h"
@@ -84,23 +85,31 @@ static const struct option_row losses_rows[LOSSES_OPTIONS] = {
         [LOSSES_LIMIT] = {.name = "limit", .type = OPTION_COUNT, .value = "100", .min = 1, .max = 1024, .help = "show at most so many losses of each reactor, the newest"},
 };
 
-#define OPTION_NAME(id, row_name, ...) row_name,
-static const char *const engine_names[] = {OPTION_TABLE(OPTION_NAME)};
-#undef OPTION_NAME
-
-static const struct {
-        const struct option_row *rows;
-        size_t rows_count;
-        const char *name, *usage;
-} commands[] = {
-        {pub_rows, PUB_OPTIONS, "pub", "spate pub SUBJECT [PAYLOAD] [options]\n\nPublishes one event; without PAYLOAD, or with -, it is read from standard input.\nExit status 0 means that the server has taken it."},
-        {sub_rows, SUB_OPTIONS, "sub", "spate sub SUBJECT... [options]\n\nPrints events as they come: [subject] payload. In a SUBJECT, * is any one token and > at its end all that follow."},
-        {status_rows, ASK_OPTIONS, "status", "spate status [options]\n\nWhat a running engine says of itself."},
-        {losses_rows, LOSSES_OPTIONS, "losses", "spate losses [options]\n\nWho did not get what, when and why, the newest first."},
-};
 /* clang-format on */
 
+const struct option_set pub_options = {pub_rows, PUB_OPTIONS, true}, sub_options = {sub_rows, SUB_OPTIONS, true},
+                        status_options = {status_rows, ASK_OPTIONS, true},
+                        losses_options = {losses_rows, LOSSES_OPTIONS, true};
+
+static const struct {
+        const struct option_set *options;
+        const char *name;
+} client_commands[] = {
+        {&pub_options, "pub"},
+        {&sub_options, "sub"},
+        {&status_options, "status"},
+        {&losses_options, "losses"},
+};
+
 enum { COMMAND_PUB, COMMAND_SUB, COMMAND_STATUS, COMMAND_LOSSES };
+
+/* No options: nobody is to write them on a command line. See login_of(). */
+static const char *const secrets[] = {
+#define SECRET(name, help) name,
+        ENVIRONMENT_TABLE(SECRET)
+#undef SECRET
+                NULL,
+};
 
 #define HEADERS_MAX 64
 #define PLACED_MAX 1024
@@ -126,52 +135,10 @@ __attribute__((format(printf, 3, 4))) static int tell(int code, const char *comm
         return code;
 }
 
-/* Names of the environment that belong to another command are none of ours, so that one environment serves all. */
-static bool is_ours(const char *entry, size_t command)
-{
-        char name[64] = "";
-        size_t size = 0;
-        if (strncmp(entry, "SPATE_", 6) != 0)
-                return false;
-        for (entry += 6; entry[size] != '\0' && entry[size] != '=' && size < sizeof name - 1; size++)
-                name[size] = entry[size] == '_'                         ? '-'
-                             : entry[size] >= 'A' && entry[size] <= 'Z' ? (char)(entry[size] + 32)
-                                                                        : '?';
-        for (size_t i = 0; i < commands[command].rows_count; i++)
-                if (strcmp(name, commands[command].rows[i].name) == 0)
-                        return true;
-        if (strcmp(name, "password") == 0 || strcmp(name, "token") == 0)
-                return false; /* no options: nobody is to write them on a command line. See login_of() */
-        for (size_t i = 0; i < array_count(engine_names); i++)
-                if (strcmp(name, engine_names[i]) == 0)
-                        return false;
-        for (size_t other = 0; other < array_count(commands); other++)
-                for (size_t i = 0; i < commands[other].rows_count; i++)
-                        if (strcmp(name, commands[other].rows[i].name) == 0)
-                                return false;
-        return true; /* nobody's: the reader of options says what it could have meant */
-}
-
 static struct natslink_login login_of(const char *user)
 {
         return (struct natslink_login){
                 .user = user, .password = getenv("SPATE_PASSWORD"), .token = getenv("SPATE_TOKEN")};
-}
-
-static int read_environment(struct options *options, size_t command, char error[OPTIONS_ERROR_BYTES])
-{
-        size_t count = 0, ours = 0;
-        while (environ[count] != NULL)
-                count++;
-        char **kept = calloc(count + 1, sizeof *kept);
-        if (kept == NULL)
-                return snprintf(error, OPTIONS_ERROR_BYTES, "no memory is left"), -ENOMEM;
-        for (size_t i = 0; i < count; i++)
-                if (is_ours(environ[i], command))
-                        kept[ours++] = environ[i];
-        int failed = options_read_environment(options, kept, NULL, error);
-        free(kept);
-        return failed;
 }
 
 /* Takes every --header out of argv[2..], before "--"; the rest moves together. */
@@ -202,7 +169,7 @@ static int read_arguments(struct arguments *arguments, size_t command, int argc,
                           char error[OPTIONS_ERROR_BYTES])
 {
         bool is_over = false;
-        int failed = read_environment(&arguments->options, command, error);
+        int failed = options_read_environment(&arguments->options, environ, secrets, error);
         if (failed == 0 && command == COMMAND_PUB)
                 failed = take_headers(arguments, &argc, argv, error);
         for (int at = 2; failed == 0 && at < argc;) {
@@ -220,26 +187,16 @@ static int read_arguments(struct arguments *arguments, size_t command, int argc,
         return failed;
 }
 
-/* EXIT_OK: go on; otherwise *is_done tells that help was asked for and printed, or it is a failure that was told. */
-static int arguments_init(struct arguments *arguments, size_t command, int argc, char **argv, bool *is_done)
+/* EXIT_OK, or a failure that was told. */
+static int arguments_init(struct arguments *arguments, size_t command, int argc, char **argv)
 {
         char error[OPTIONS_ERROR_BYTES] = "";
         *arguments = (struct arguments){0};
-        *is_done = true;
-        if (options_init(&arguments->options, commands[command].rows, commands[command].rows_count) != 0)
-                return tell(EXIT_FAILED, commands[command].name, "no memory is left");
-        for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
-                if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0)
-                        continue;
-                printf("usage: %s\n\n", commands[command].usage);
-                options_print_help(&arguments->options, stdout);
-                printf("\nEach option can also be set in the environment: --timeout as SPATE_TIMEOUT.\n"
-                       "exit status: 0 ok, 1 failed, 2 usage, 69 unreachable\n");
-                return EXIT_OK;
-        }
+        if (options_init(&arguments->options, client_commands[command].options->rows,
+                         client_commands[command].options->rows_count) != 0)
+                return tell(EXIT_FAILED, client_commands[command].name, "no memory is left");
         if (read_arguments(arguments, command, argc, argv, error) != 0)
-                return tell(EXIT_USAGE, commands[command].name, "%s", error);
-        *is_done = false;
+                return tell(EXIT_USAGE, client_commands[command].name, "%s", error);
         return EXIT_OK;
 }
 
@@ -522,10 +479,9 @@ int client_pub_main(int argc, char **argv)
 {
         static struct pub pub;
         struct growing in = {0};
-        bool is_done;
         pub = (struct pub){.link = {.fd = -1}};
-        int code = arguments_init(&pub.arguments, COMMAND_PUB, argc, argv, &is_done);
-        if (!is_done && (code = pub_check(&pub)) == EXIT_OK) {
+        int code = arguments_init(&pub.arguments, COMMAND_PUB, argc, argv);
+        if (code == EXIT_OK && (code = pub_check(&pub)) == EXIT_OK) {
                 code = pub_run(&pub, &in);
                 if (code == EXIT_OK && options_number(&pub.arguments.options, PUB_VERBOSE) != 0)
                         tell(EXIT_OK, "pub",
@@ -712,10 +668,9 @@ static int sub_run(struct sub *sub)
 int client_sub_main(int argc, char **argv)
 {
         static struct sub sub;
-        bool is_done;
         sub = (struct sub){.link = {.fd = -1}};
-        int code = arguments_init(&sub.arguments, COMMAND_SUB, argc, argv, &is_done);
-        if (!is_done && (code = sub_check(&sub)) == EXIT_OK)
+        int code = arguments_init(&sub.arguments, COMMAND_SUB, argc, argv);
+        if (code == EXIT_OK && (code = sub_check(&sub)) == EXIT_OK)
                 code = sub_run(&sub);
         natslink_close(&sub.link);
         options_fini(&sub.arguments.options);
@@ -773,7 +728,7 @@ static int question_ask(const char *name, const char *path, int fd, const struct
 static int question_show(const struct question *question, const struct arguments *arguments,
                          const struct endpoint *endpoint, struct span body, int status)
 {
-        const char *name = commands[question->command].name;
+        const char *name = client_commands[question->command].name;
         if (status != 200)
                 return tell(EXIT_FAILED, name,
                             "%s answered %s with HTTP %d; is it the admin address of this engine, and of this version?",
@@ -791,7 +746,7 @@ static int question_show(const struct question *question, const struct arguments
 
 static int question_run(const struct question *question, const struct arguments *arguments)
 {
-        const char *name = commands[question->command].name;
+        const char *name = client_commands[question->command].name;
         char path[64];
         struct endpoint endpoint;
         struct growing in = {0};
@@ -828,9 +783,8 @@ static int question_run(const struct question *question, const struct arguments 
 static int question_main(const struct question *question, int argc, char **argv)
 {
         static struct arguments arguments;
-        bool is_done;
-        int code = arguments_init(&arguments, question->command, argc, argv, &is_done);
-        if (!is_done)
+        int code = arguments_init(&arguments, question->command, argc, argv);
+        if (code == EXIT_OK)
                 code = question_run(question, &arguments);
         options_fini(&arguments.options);
         return code;

@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "engine/base/options.h"
 #include "engine/client.h"
+#include "engine/command_table.h"
 #include "engine/passwd.h"
 #include "engine/run.h"
 
@@ -24,7 +25,17 @@ static uint64_t heap_bytes(void)
 
 static int command_run(int argc, char **argv)
 {
-        return run_main(argc, argv, 2, heap_bytes);
+        bool is_named = argc > 1 && strcmp(argv[1], "run") == 0;
+        return run_main(argc, argv, is_named ? 2 : 1, heap_bytes);
+}
+
+static int refuse_command(const char *name, const char *near)
+{
+        if (near != NULL)
+                fprintf(stderr, "spate: there is no command \"%s\"; did you mean \"%s\"?\n", name, near);
+        else
+                fprintf(stderr, "spate: there is no command \"%s\"; see spate help\n", name);
+        return EXIT_USAGE;
 }
 
 static int command_version(int argc, char **argv)
@@ -35,53 +46,54 @@ static int command_version(int argc, char **argv)
         return EXIT_OK;
 }
 
-static int command_help(int argc, char **argv);
-
-static const struct command {
-        const char *name;
-        int (*main)(int argc, char **argv);
-        const char *help;
-} commands[] = {
-        {"run", command_run, "start the engine (also without any command); see spate run --help"},
-        {"pub", client_pub_main, "publish: spate pub SUBJECT [PAYLOAD]"},
-        {"sub", client_sub_main, "subscribe and print: spate sub SUBJECT…"},
-        {"status", client_status_main, "what a running engine says of itself"},
-        {"losses", client_losses_main, "who did not get what, when and why"},
-        {"passwd", passwd_main, "make a line of the users file: a password's or a token's"},
-        {"bench", bench_main, "load with checks: spate bench --help"},
-        {"version", command_version, "print the version"},
-        {"help", command_help, "this"},
-};
-
 static int command_help(int argc, char **argv)
 {
-        (void)argc;
-        (void)argv;
-        printf("usage: spate [COMMAND] [options]\n\n");
-        for (size_t i = 0; i < array_count(commands); i++)
-                printf("  %-8s  %s\n", commands[i].name, commands[i].help);
-        printf("\nexit status: 0 ok, 1 failed, 2 usage, 69 unreachable, 78 configuration\n");
+        const char *near = NULL;
+        const struct command *command = argc > 2 ? command_find(argv[2], &near) : NULL;
+        if (argc < 3)
+                command_print_list(stdout);
+        else if (command == NULL)
+                return refuse_command(argv[2], near);
+        else if (command->options != NULL)
+                command_print_help(command, stdout);
+        else
+                return command->main(3, (char *[]){argv[0], argv[2], (char[]){"--help"}, NULL});
         return EXIT_OK;
 }
 
+static const struct option_set run_options = {option_rows, OPTIONS_COUNT, true}, no_options = {0};
+
+const struct command commands[] = {
+#define COMMAND_ROW(row_name, row_main, row_group, row_options, row_words, row_synopsis, row_help, row_about)          \
+        {.name = row_name,                                                                                             \
+         .main = row_main,                                                                                             \
+         .group = row_group,                                                                                           \
+         .options = row_options,                                                                                       \
+         .words = row_words,                                                                                           \
+         .synopsis = row_synopsis,                                                                                     \
+         .help = row_help,                                                                                             \
+         .about = row_about},
+        COMMAND_TABLE(COMMAND_ROW)
+#undef COMMAND_ROW
+};
+const size_t commands_count = array_count(commands);
+
+/* Options alone are those of `spate run`. */
 int main(int argc, char **argv)
 {
-        const char *names[array_count(commands)];
-        if (argc < 2)
-                return run_main(argc, argv, 1, heap_bytes);
-        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-                return command_help(argc, argv);
-        if (strcmp(argv[1], "--version") == 0)
+        bool is_bare = argc < 2 || argv[1][0] == '-';
+        const char *name = is_bare ? "run" : argv[1], *near;
+        if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+                return command_help(1, argv);
+        if (argc > 1 && strcmp(argv[1], "--version") == 0)
                 return command_version(argc, argv);
-        if (argv[1][0] == '-')
-                return run_main(argc, argv, 1, heap_bytes);
-        for (size_t i = 0; i < array_count(commands); i++) {
-                if (strcmp(argv[1], commands[i].name) == 0)
-                        return commands[i].main(argc, argv);
-                names[i] = commands[i].name;
+        const struct command *command = command_find(name, &near);
+        if (command == NULL)
+                return refuse_command(name, near);
+        if (command->options != NULL && command_wants_help(argc, argv, is_bare ? 1 : 2)) {
+                command_print_help(command, stdout);
+                return EXIT_OK;
         }
-        const char *near = options_nearest(argv[1], names, array_count(names));
-        fprintf(stderr, "spate: there is no command \"%s\"%s%s%s; see spate help\n", argv[1],
-                near != NULL ? ": did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
-        return EXIT_USAGE;
+        command_keep_own_environment(command);
+        return command->main(argc, argv);
 }

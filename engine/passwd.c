@@ -32,6 +32,8 @@ static const struct option_row rows[PASSWD_OPTIONS] = {
                           .help = "draw a long random token, and print it and its line"},
 };
 
+const struct option_set passwd_options = {rows, PASSWD_OPTIONS, false};
+
 #define LINE_BYTES_MAX 4096
 
 /* The terminal as it was, for when a signal ends us at the question. */
@@ -154,14 +156,6 @@ int passwd_main(int argc, char **argv)
         int next = 2, status = EXIT_USAGE;
         if (options_init(&options, rows, PASSWD_OPTIONS) != 0 || sodium_init() < 0)
                 return EXIT_FAILED;
-        for (int i = 2; i < argc; i++)
-                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-                        printf("usage: spate passwd [options]\n\nReads a password from the terminal, or the first "
-                               "line of standard input, and prints its line for the users file.\n\n");
-                        options_print_help(&options, stdout);
-                        options_fini(&options);
-                        return EXIT_OK;
-                }
         if (options_read_flags(&options, argc, argv, 2, &next, error) == 0) {
                 if (next < argc)
                         snprintf(error, sizeof error,

@@ -2,7 +2,9 @@
 #ifndef SPATE_ENGINE_PASSWD_H
 #define SPATE_ENGINE_PASSWD_H
 
-#include "engine/base/check.h"
+#include "engine/command.h"
+
+extern const struct option_set passwd_options;
 
 int passwd_main(int argc, char **argv);
 

@@ -13,6 +13,7 @@
 #include "engine/auth.h"
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
+#include "engine/command_table.h"
 #include "engine/crew.h"
 #include "engine/door.h"
 #include "engine/portholder.h"
@@ -573,9 +574,13 @@ static int run_with(const struct options *options, uint64_t (*heap_bytes)(void),
         return status;
 }
 
-/* What the client commands read. */
-static const char *const not_ours[] = {"SPATE_SERVER",   "SPATE_TIMEOUT", "SPATE_USER",
-                                       "SPATE_PASSWORD", "SPATE_TOKEN",   NULL};
+/* Read by the client commands, who may share our environment. */
+static const char *const not_ours[] = {
+#define SECRET(name, help) name,
+        ENVIRONMENT_TABLE(SECRET)
+#undef SECRET
+                NULL,
+};
 
 int run_main(int argc, char **argv, int first, uint64_t (*heap_bytes)(void))
 {
@@ -585,15 +590,6 @@ int run_main(int argc, char **argv, int first, uint64_t (*heap_bytes)(void))
         int next = first, status = EXIT_USAGE;
         if (options_init(&options, option_rows, OPTIONS_COUNT) != 0)
                 return EXIT_FAILED;
-        for (int i = first; i < argc; i++) {
-                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-                        printf("usage: spate [run] [options]\n\nEach option can also be set in the environment: "
-                               "--max-lag as SPATE_MAX_LAG.\n\n");
-                        options_print_help(&options, stdout);
-                        options_fini(&options);
-                        return EXIT_OK;
-                }
-        }
         if (options_read_environment(&options, environ, not_ours, error) == 0 &&
             options_read_flags(&options, argc, argv, first, &next, error) == 0) {
                 if (next < argc) {

@@ -2,10 +2,15 @@
 #ifndef SPATE_ENGINE_RUN_H
 #define SPATE_ENGINE_RUN_H
 
+#include "engine/command_table.h"
 #include "engine/option_table.h"
 
 /* Exit codes, also sysexits(3)'s. */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 69, EXIT_CONFIG = 78 };
+enum {
+#define EXIT_ID(id, code, help) id = code,
+        EXIT_TABLE(EXIT_ID)
+#undef EXIT_ID
+};
 
 /* Reads flags (argv[first..]) and the environment; runs until SIGTERM or SIGINT. `heap_bytes` tells what the heap
  * holds, for the metrics. */

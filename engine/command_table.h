@@ -1,0 +1,42 @@
+/* Every command, one row each: dispatch, `spate help`, --help, completion, the manual and the reference come from here.
+ * Those of a group stand together. */
+#ifndef SPATE_ENGINE_COMMAND_TABLE_H
+#define SPATE_ENGINE_COMMAND_TABLE_H
+
+#include "engine/command.h"
+
+/* clang-format off */
+/*      name        main                 group              options          words  synopsis                       help
+ *          about */
+#define COMMAND_TABLE(ROW) \
+        ROW("run",     command_run,         "the engine",      &run_options,    NULL,  "[options]",                   "start the engine (also without any command)", \
+            "Starts the engine in the foreground. It listens on loopback until users are named with --users, prints what memory it may use and lines to try, and logs to standard error.\n" \
+            "SIGTERM or SIGINT ends it in order: clients are told, what is theirs is sent, then connections close; a second one ends it at once. SIGHUP reads the users file again.") \
+        ROW("status",  client_status_main,  "the engine",      &status_options, NULL,  "[options]",                   "what a running engine says of itself", "") \
+        ROW("losses",  client_losses_main,  "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
+            "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \
+        ROW("passwd",  passwd_main,         "the engine",      &passwd_options, NULL,  "[options]",                   "make a line of the users file: a password's or a token's", \
+            "Reads a password from the terminal, or the first line of standard input, and prints its line for the users file.") \
+        ROW("pub",     client_pub_main,     "events",          &pub_options,    NULL,  "SUBJECT [PAYLOAD] [options]", "publish an event", \
+            "Publishes one event; without PAYLOAD, or with -, it is read from standard input.\nExit status 0 means that the server has taken it.") \
+        ROW("sub",     client_sub_main,     "events",          &sub_options,    NULL,  "SUBJECT... [options]",        "subscribe and print", \
+            "Prints events as they come: [subject] payload. In a SUBJECT, * is any one token and > at its end all that follow.") \
+        ROW("bench",   bench_main,          "events",          NULL,            NULL,  "MODE [ADDRESS] [options]",    "put load on a server, and check what comes back", "") \
+        ROW("version", command_version,     "spate itself",    &no_options,     NULL,  "",                            "print the version", "") \
+        ROW("help",    command_help,        "spate itself",    &no_options,     NULL,  "[COMMAND]",                   "list the commands, or the options of one", "")
+/* clang-format on */
+
+/* What the environment may hold beside options (--max-lag is SPATE_MAX_LAG): secrets, which nobody is to write on a
+ * command line, where others can read them. */
+#define ENVIRONMENT_TABLE(ROW)                                                                                         \
+        ROW("SPATE_PASSWORD", "the password that belongs to --user, for the commands that log in")                     \
+        ROW("SPATE_TOKEN", "a token to log in with, where no --user is given")
+
+#define EXIT_TABLE(ROW)                                                                                                \
+        ROW(EXIT_OK, 0, "ok")                                                                                          \
+        ROW(EXIT_FAILED, 1, "failed")                                                                                  \
+        ROW(EXIT_USAGE, 2, "usage")                                                                                    \
+        ROW(EXIT_UNREACHABLE, 69, "unreachable")                                                                       \
+        ROW(EXIT_CONFIG, 78, "configuration")
+
+#endif
