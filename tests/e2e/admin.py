@@ -3,6 +3,7 @@ Each test takes the number of reactors that the run was given."""
 import http.client
 import json
 import os
+import re
 import socket
 import time
 
