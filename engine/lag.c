@@ -162,18 +162,29 @@ int lag_rules_init(struct lag_rules *rules, struct lag lag, uint64_t limit_bytes
         bool may_follow = false; /* a limit */
         int failed = 0;
         *rules = (struct lag_rules){.lag = lag};
+        size_t rules_size = strlen(rules_text);
+        if (rules_size > 0 && rules_text[rules_size - 1] == ',')
+                failed = refuse(error, "lag-rule", span_of_text(rules_text),
+                                "nothing stands behind its last comma; take the comma away, or write the limit there");
         while (failed == 0 && next_item(&rules_text, &item)) {
                 bool is_rule = item.size > 0 && memchr(item.bytes, '=', item.size) != NULL;
                 failed = is_rule ? read_rule(rules, item, error)
                                  : read_limit(rules, &may_follow, limit_bytes_max, item, error);
                 may_follow = is_rule;
+                /* A rule that was refused was not added; a limit that was belongs to the last one. */
+                rules->fault.index = is_rule || rules->rules_count == 0 ? rules->rules_count : rules->rules_count - 1;
         }
-        while (failed == 0 && next_item(&listeners_text, &item))
+        if (failed != 0)
+                return failed;
+        rules->fault.is_listener = true;
+        while (failed == 0 && next_item(&listeners_text, &item)) {
+                rules->fault.index = rules->listeners_count;
                 failed = read_listener(rules, item, error);
+        }
         return failed;
 }
 
-int lag_rules_check_listeners(const struct lag_rules *rules, const char *listen, char error[OPTIONS_ERROR_BYTES])
+int lag_rules_check_listeners(struct lag_rules *rules, const char *listen, char error[OPTIONS_ERROR_BYTES])
 {
         for (size_t i = 0; i < rules->listeners_count; i++) {
                 struct span address = rules->listeners[i].address, item;
@@ -181,6 +192,7 @@ int lag_rules_check_listeners(const struct lag_rules *rules, const char *listen,
                 bool is_known = false;
                 while (!is_known && next_item(&rest, &item))
                         is_known = span_equal(item, address);
+                rules->fault = (struct lag_fault){.is_listener = true, .index = i};
                 if (!is_known)
                         return refuse(error, "lag-listener", address,
                                       "nobody listens there; write it as --listen does, which has %.300s", listen);

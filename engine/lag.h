@@ -37,8 +37,15 @@ struct lag_listener {
         enum lag_policy policy;
 };
 
+/* Which of them could not be read. */
+struct lag_fault {
+        bool is_listener;
+        size_t index;
+};
+
 struct lag_rules {
         struct lag lag; /* of a listener without one of its own */
+        struct lag_fault fault;
         size_t rules_count, listeners_count;
         struct lag_rule rules[LAG_RULES_MAX];
         struct lag_listener listeners[LAG_LISTENERS_MAX];
@@ -46,12 +53,13 @@ struct lag_rules {
 
 /* Reads "PATTERN=POLICY[,LIMIT],…" (--lag-rule) and "ADDRESS=POLICY,…" (--lag-listener); both texts are borrowed for as
  * long as the rules are used. `lag` is for all that neither of them names; a rule without a limit has its limit. No
- * limit is above `limit_bytes_max`. 0, or -EINVAL with one line in `error`. */
+ * limit is above `limit_bytes_max`. 0, or -EINVAL with one line in `error` and rules->fault. */
 int lag_rules_init(struct lag_rules *rules, struct lag lag, uint64_t limit_bytes_max, const char *rules_text,
                    const char *listeners_text, char error[OPTIONS_ERROR_BYTES]);
 
-/* 0, or -EINVAL with one line in `error`: --lag-listener names an address that is not in `listen` (--listen). */
-int lag_rules_check_listeners(const struct lag_rules *rules, const char *listen, char error[OPTIONS_ERROR_BYTES]);
+/* 0, or -EINVAL with one line in `error` and rules->fault: --lag-listener names an address that is not in `listen`
+ * (--listen). */
+int lag_rules_check_listeners(struct lag_rules *rules, const char *listen, char error[OPTIONS_ERROR_BYTES]);
 
 /* The policy of those who come by this listener, called as in --listen. `rules` may be NULL: disconnect. */
 enum lag_policy lag_default_of(const struct lag_rules *rules, struct span listener);

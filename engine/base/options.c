@@ -354,9 +354,12 @@ int options_init(struct options *options, const struct option_row *rows, size_t 
 
 void options_fini(struct options *options)
 {
-        for (size_t i = 0; options->values != NULL && i < options->rows_count; i++)
+        for (size_t i = 0; options->values != NULL && i < options->rows_count; i++) {
                 free(options->values[i].text);
+                free(options->values[i].item_places);
+        }
         free(options->values);
+        free(options->file);
         *options = (struct options){0};
 }
 
@@ -389,6 +392,122 @@ __attribute__((format(printf, 2, 3))) static int refuse(char error[OPTIONS_ERROR
         return -EINVAL;
 }
 
+/* Puts `owned` in the place of what a value was. */
+static void replace_value(struct option_value *value, uint64_t number, char *owned, enum option_source source)
+{
+        free(value->text);
+        free(value->item_places);
+        *value = (struct option_value){.number = number, .text = owned, .source = source};
+}
+
+int options_forget(struct options *options, size_t row)
+{
+        char why[PHRASE_BYTES];
+        uint64_t number;
+        char *text = strdup(options->rows[row].value);
+        if (text == NULL)
+                return -ENOMEM;
+        int illegal = read_value(&options->rows[row], text, &number, why);
+        assert(illegal == 0);
+        (void)illegal;
+        replace_value(&options->values[row], number, text, OPTION_FROM_DEFAULT);
+        return 0;
+}
+
+int options_read_file_value(struct options *options, size_t row, struct span text, struct option_place place,
+                            char error[OPTIONS_ERROR_BYTES])
+{
+        const struct option_row *of = &options->rows[row];
+        struct option_value *value = &options->values[row];
+        char shown[SHOWN_BYTES], why[PHRASE_BYTES], allowed[PHRASE_BYTES];
+        uint64_t number = 0;
+        error[0] = '\0';
+        if (read_one(of, text, &number, why) != 0) {
+                log_quote(shown, sizeof(shown), text);
+                describe_allowed(allowed, of);
+                return refuse(error, "%s cannot be %s: %s; %s would do", of->key, shown, why, allowed);
+        }
+        bool is_added = of->is_list && value->source == OPTION_FROM_FILE;
+        size_t items_count = is_added ? value->item_places_count : 0;
+        struct option_place *places = calloc(items_count + 1, sizeof *places);
+        char *owned = NULL;
+        if (places == NULL)
+                return -ENOMEM;
+        if (asprintf(&owned, "%s%s%.*s", is_added ? value->text : "", is_added ? "," : "", (int)text.size,
+                     (const char *)text.bytes) < 0) {
+                free(places);
+                return -ENOMEM;
+        }
+        if (items_count > 0)
+                memcpy(places, value->item_places, items_count * sizeof *places);
+        places[items_count] = place;
+        struct option_place first = is_added ? value->place : place;
+        replace_value(value, number, owned, OPTION_FROM_FILE);
+        value->place = first;
+        value->item_places = places;
+        value->item_places_count = items_count + 1;
+        return 0;
+}
+
+const char *options_origin(const struct options *options, size_t row, size_t item, char origin[OPTIONS_ORIGIN_BYTES])
+{
+        const struct option_value *value = &options->values[row];
+        if (value->source == OPTION_FROM_FILE) {
+                struct option_place place = item < value->item_places_count ? value->item_places[item] : value->place;
+                snprintf(origin, OPTIONS_ORIGIN_BYTES, "%s:%u:%u", options->file, place.line, place.column);
+        } else if (value->source == OPTION_FROM_DEFAULT) {
+                snprintf(origin, OPTIONS_ORIGIN_BYTES, "default");
+        } else {
+                options_called(options, row, origin);
+        }
+        return origin;
+}
+
+const char *options_called(const struct options *options, size_t row, char called[OPTIONS_ORIGIN_BYTES])
+{
+        const struct option_row *of = &options->rows[row];
+        char spelled[NAME_BYTES_MAX];
+        if (options->values[row].source == OPTION_FROM_FILE) {
+                snprintf(called, OPTIONS_ORIGIN_BYTES, "%s", of->key);
+        } else if (options->values[row].source == OPTION_FROM_ENVIRONMENT) {
+                environment_name(spelled, of->name);
+                snprintf(called, OPTIONS_ORIGIN_BYTES, ENVIRONMENT_PREFIX "%s", spelled);
+        } else {
+                snprintf(called, OPTIONS_ORIGIN_BYTES, "--%s", of->name);
+        }
+        return called;
+}
+
+int options_refuse(const struct options *options, size_t row, size_t item, char error[OPTIONS_ERROR_BYTES],
+                   const char *format, ...)
+{
+        char origin[OPTIONS_ORIGIN_BYTES];
+        size_t size = 0;
+        va_list arguments;
+        if (options->values[row].source == OPTION_FROM_FILE)
+                size = (size_t)snprintf(error, OPTIONS_ERROR_BYTES, "%s: ", options_origin(options, row, item, origin));
+        va_start(arguments, format);
+        vsnprintf(error + size, OPTIONS_ERROR_BYTES - size, format, arguments);
+        va_end(arguments);
+        return -EINVAL;
+}
+
+void options_allowed(const struct option_row *row, char phrase[OPTIONS_WHY_BYTES])
+{
+        describe_allowed(phrase, row);
+}
+
+void options_write_number(const struct option_row *row, uint64_t number, char text[OPTIONS_WHY_BYTES])
+{
+        const struct unit *units = types[row->type].units;
+        if (row->type == OPTION_BOOL)
+                snprintf(text, OPTIONS_WHY_BYTES, "%s", booleans[number != 0][0]);
+        else if (number == 0 && row->choices != NULL && row->min > 0)
+                snprintf(text, OPTIONS_WHY_BYTES, "%s", row->choices);
+        else
+                format_number(text, OPTIONS_WHY_BYTES, units, number);
+}
+
 /* Takes one value from `source`, of which `origin` is the name to be told: "--io", "SPATE_IO". */
 static int set_value(struct options *options, size_t row, enum option_source source, const char *origin,
                      const char *text, char error[OPTIONS_ERROR_BYTES])
@@ -417,9 +536,49 @@ static int set_value(struct options *options, size_t row, enum option_source sou
         }
         if (owned == NULL)
                 return refuse(error, "%s (from %s) cannot be kept: no memory is left; free some", of->name, origin);
-        free(value->text);
-        *value = (struct option_value){.number = number, .text = owned, .source = source};
+        replace_value(value, number, owned, source);
         return 0;
+}
+
+/* Does `word` end in `end`, or is it that without its first '_'? */
+static bool ends_in(const char *word, size_t word_size, const char *end)
+{
+        size_t size = strlen(end);
+        if (word_size >= size && memcmp(word + word_size - size, end, size) == 0)
+                return true;
+        return word_size == size - 1 && memcmp(word, end + 1, size - 1) == 0;
+}
+
+/* What Kubernetes sets in every container for a service called spate, or spate-something: of X_SERVICE_HOST,
+ * X_SERVICE_PORT[_NAME], X_PORT=tcp://… and X_PORT_4222_TCP[_ADDR|_PORT|_PROTO]. */
+static bool is_service_link(const char *name, size_t size, const char *value)
+{
+        static const char *const ends[] = {"", "_ADDR", "_PORT", "_PROTO"};
+        static const char *const protocols[] = {"_TCP", "_UDP", "_SCTP"};
+        if (ends_in(name, size, "_SERVICE_HOST") || ends_in(name, size, "_SERVICE_PORT"))
+                return true;
+        const char *named = memmem(name, size, "SERVICE_PORT_", strlen("SERVICE_PORT_"));
+        if (named != NULL && (named == name || named[-1] == '_'))
+                return true;
+        if (ends_in(name, size, "_PORT") &&
+            (strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0 || strncmp(value, "sctp://", 7) == 0))
+                return true;
+        for (size_t p = 0; p < array_count(protocols); p++) {
+                for (size_t e = 0; e < array_count(ends); e++) {
+                        char end[16];
+                        int end_size = snprintf(end, sizeof end, "%s%s", protocols[p], ends[e]);
+                        if (size < (size_t)end_size ||
+                            memcmp(name + size - (size_t)end_size, end, (size_t)end_size) != 0)
+                                continue;
+                        size_t left = size - (size_t)end_size, digits = 0;
+                        while (digits < left && isdigit((unsigned char)name[left - 1 - digits]))
+                                digits++;
+                        if (digits > 0 && left > digits && name[left - digits - 1] == '_' &&
+                            ends_in(name, left - digits - 1, "_PORT"))
+                                return true;
+                }
+        }
+        return false;
 }
 
 static bool is_ignored(const char *const *ignored, const char *name, size_t name_size)
@@ -449,6 +608,11 @@ int options_read_environment(struct options *options, char *const *environment, 
                 /* Spelling it back refuses small letters, which would be another variable. */
                 bool is_known = find_row(options, name, strlen(name), &row) &&
                                 span_equal(span_of_text(spelled), span_of(behind, behind_size));
+                if (!is_known && is_service_link(behind, behind_size, entry + entry_size + 1)) {
+                        if (options->passed_over_count++ == 0)
+                                options->passed_over = entry;
+                        continue;
+                }
                 if (!is_known) {
                         const char *nearest = nearest_row(options, name);
                         if (nearest == NULL)

@@ -1,7 +1,7 @@
 /* options: what can be set, as a table; flags, environment, help and the checks come from its rows.
  *
- * Precedence: flag > environment (SPATE_NAME) > default; a file comes between the last two later. A value that is
- * refused is told in one sentence: what, where it came from, why, and what would do. */
+ * Precedence: flag > environment (SPATE_NAME) > file > default. A value that is refused is told in one sentence: what,
+ * where it came from, why, and what would do. */
 #ifndef SPATE_BASE_OPTIONS_H
 #define SPATE_BASE_OPTIONS_H
 
@@ -35,28 +35,41 @@ struct option_row {
         enum option_when when;
 };
 
-enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
+enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_FILE, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
+
+/* Where in the file, from 1; line 0: nowhere in it. */
+struct option_place {
+        unsigned line, column;
+};
 
 struct option_value {
         uint64_t number; /* bool, count, bytes, ns; for a choice the index of the word */
         char *text;      /* owned; the value as it was given */
         enum option_source source;
+        struct option_place place;        /* OPTION_FROM_FILE */
+        struct option_place *item_places; /* owned; of each item of a list from the file */
+        size_t item_places_count;
 };
 
 struct options {
         const struct option_row *rows;
         size_t rows_count;
         struct option_value *values;
+        char *file;               /* owned; where OPTION_FROM_FILE is, as it is to be told; NULL: there is none */
+        const char *passed_over;  /* the first name of the environment that a container platform has set */
+        size_t passed_over_count; /* ... and how many */
 };
 
-#define OPTIONS_ERROR_BYTES 512
+#define OPTIONS_ERROR_BYTES 1024
+#define OPTIONS_WHY_BYTES 256
 
 /* Fills every value from its default. Asserts that the defaults are legal. 0 or -ENOMEM. */
 int options_init(struct options *options, const struct option_row *rows, size_t rows_count);
 void options_fini(struct options *options);
 
 /* Reads SPATE_* of `environment` (as environ). An unknown SPATE_ name is an error with "did you mean". 0 or -EINVAL
- * with one line in `error`. Names in `ignored` (NULL-terminated, may be NULL) are passed over. */
+ * with one line in `error`. Names in `ignored` (NULL-terminated, may be NULL) are passed over, and those that a
+ * container platform sets for a service called spate: SPATE_SERVICE_HOST, SPATE_PORT=tcp://…, SPATE_PORT_4222_TCP. */
 int options_read_environment(struct options *options, char *const *environment, const char *const *ignored,
                              char error[OPTIONS_ERROR_BYTES]);
 /* Reads --name value, --name=value, --no-name of argv[first..]. Stops at the first argument that is not an option, or
@@ -64,12 +77,32 @@ int options_read_environment(struct options *options, char *const *environment, 
 int options_read_flags(struct options *options, int argc, char *const *argv, int first, int *next,
                        char error[OPTIONS_ERROR_BYTES]);
 
+/* Takes a value from the file: one of an option that is no list, or of a list the next item. 0, or -EINVAL with the
+ * reason and what would do in `error`, for the caller to say where; -ENOMEM with nothing. */
+int options_read_file_value(struct options *options, size_t row, struct span text, struct option_place place,
+                            char error[OPTIONS_ERROR_BYTES]);
+/* Back to its default. 0 or -ENOMEM. */
+int options_forget(struct options *options, size_t row);
+
+#define OPTIONS_ORIGIN_BYTES 320
+/* Where the value of a row, or its item (0 for what is no list), is from: "default", "/etc/spate.yaml:12:9",
+ * "SPATE_MAX_LAG" or "--max-lag". */
+const char *options_origin(const struct options *options, size_t row, size_t item, char origin[OPTIONS_ORIGIN_BYTES]);
+/* What its giver calls it: "lag.max_lag", "SPATE_MAX_LAG" or "--max-lag". */
+const char *options_called(const struct options *options, size_t row, char called[OPTIONS_ORIGIN_BYTES]);
+/* One line about a row, with its place in front where the file says it. Returns -EINVAL. */
+int options_refuse(const struct options *options, size_t row, size_t item, char error[OPTIONS_ERROR_BYTES],
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* "a size from 64KiB to 64MiB": what a row takes. */
+void options_allowed(const struct option_row *row, char phrase[OPTIONS_WHY_BYTES]);
+/* A number of this row as it would be written, "64KiB". */
+void options_write_number(const struct option_row *row, uint64_t number, char text[OPTIONS_WHY_BYTES]);
+
 uint64_t options_number(const struct options *options, size_t row);
 const char *options_text(const struct options *options, size_t row);
 
 /* Reads one value as a row of this type and range would (`choices` for OPTION_CHOICE), for options that hold several in
  * one text. 0, or -EINVAL with the reason in `why`. */
-#define OPTIONS_WHY_BYTES 256
 int options_read_word(const struct option_row *row, struct span text, uint64_t *number, char why[OPTIONS_WHY_BYTES]);
 
 /* Prints a two-column help of all rows with type, default and range to `out` (a FILE *). */
