@@ -9,13 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "bench/churn.h"
-#include "bench/drain.h"
-#include "bench/fan.h"
-#include "bench/idle.h"
-#include "bench/pingpong.h"
-#include "bench/recipe.h"
-#include "bench/report.h"
+#include "bench/rounds.h"
+#include "bench/summary.h"
 
 /* So that 10 000 connections need no ulimit: as far as the hard limit goes. */
 static void files_raise(void)
@@ -40,22 +35,21 @@ static int core_take(int64_t cpu, char *error)
         return BENCH_USAGE;
 }
 
-static int recipe_run(const struct recipe *recipe, struct report *report, char *error)
+/* The figures to standard output; why a run failed to standard error. */
+static void results_print(const struct recipe *recipe, const struct contender *contenders, size_t contenders_count)
 {
-        switch (recipe->mode) {
-        case MODE_PINGPONG:
-                return pingpong_run(recipe, report, error);
-        case MODE_SUBPUB:
-                return subpub_run(recipe, report, error);
-        case MODE_DRAIN:
-                return drain_run(recipe, report, error);
-        case MODE_CHURN:
-                return churn_run(recipe, report, error);
-        case MODE_IDLE:
-                return idle_run(recipe, report, error);
-        default:
-                return fan_run(recipe, report, error);
-        }
+        bool any = false;
+        for (size_t i = 0; i < contenders_count; i++)
+                for (size_t k = 0; k < contenders[i].reports_count; k++)
+                        any |= contenders[i].reports[k]->rows_count != 0;
+        if (any && recipe->json)
+                summary_print_json(contenders, contenders_count, stdout);
+        else if (any)
+                summary_print(contenders, contenders_count, stdout);
+        for (size_t i = 0; i < contenders_count; i++)
+                for (size_t k = 0; k < contenders[i].reports_count; k++)
+                        if (contenders[i].reports[k]->exit_code != BENCH_OK)
+                                fprintf(stderr, "bench: %s\n", contenders[i].reports[k]->error);
 }
 
 int bench_main(int argc, char **argv)
@@ -78,16 +72,9 @@ int bench_main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         prctl(PR_SET_TIMERSLACK, 1000UL);
         files_raise();
-        struct report *report = calloc(1, sizeof(*report));
-        if (report == NULL)
-                abort();
-        int exit_code = recipe_run(&recipe, report, error);
-        if (report->rows_count != 0) {
-                report_number(report, "exit_code", exit_code);
-                report_print(report, recipe.json, stdout);
-        }
-        if (exit_code != BENCH_OK)
-                fprintf(stderr, "bench: %s\n", error);
-        free(report);
+        struct contender contenders[] = {{.recipe = &recipe}};
+        int exit_code = rounds_run(contenders, array_count(contenders), recipe.repeats);
+        results_print(&recipe, contenders, array_count(contenders));
+        rounds_fini(contenders, array_count(contenders));
         return exit_code;
 }

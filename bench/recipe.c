@@ -64,6 +64,7 @@ static const struct row rows[] = {
         {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400, "how long to measure; churn: at most  [3; churn 300]"},
         {"warmup", KIND_SECONDS, AT(warmup_ns), 0, 3600, "load before that  [1]"},
         {"settle", KIND_MS, AT(settle_ns), 0, 60000, "ms of rest between subscribing and loading  [300]"},
+        {"repeats", KIND_COUNT, AT(repeats), 1, 1000, "runs; medians with the least and the most are told  [1]"},
         {"cpu", KIND_SIGNED, AT(cpu), 0, 1023, "core the generator stays on  [any]"},
         {"spin", KIND_BOOL, AT(spin), 0, 0, "never sleep  [latency and pingpong: yes; else no]"},
         {"verify", KIND_BOOL, AT(verify), 0, 0, "put an XXH3 over each payload and check it"},
@@ -234,6 +235,8 @@ static int recipe_check(struct recipe *recipe, char *error)
                 return refuse(error, "drain needs --server-pid, and one subject");
         if (recipe->mode == MODE_DRAIN && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "drain needs nats://: its publishers ask with PING what has arrived");
+        if (recipe->mode == MODE_DRAIN && recipe->repeats != 1)
+                return refuse(error, "drain ends the server: --repeats is for the other modes");
         if (recipe->login_rate != 0 && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "--wrong-logins is for nats://");
         if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)
@@ -257,6 +260,7 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 .run_ns = 3 * NS_PER_S,
                 .warmup_ns = NS_PER_S,
                 .settle_ns = 300 * NS_PER_MS,
+                .repeats = 1,
                 .cpu = -1,
                 .password = getenv(PASSWORD_ENVIRONMENT) != NULL ? getenv(PASSWORD_ENVIRONMENT) : "",
                 .stall_ms = 1000,

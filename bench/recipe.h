@@ -43,7 +43,8 @@ struct recipe {
         uint64_t run_ns;
         uint64_t warmup_ns;
         uint64_t settle_ns;
-        int64_t cpu; /* -1: wherever the kernel likes */
+        uint64_t repeats; /* runs of all this, one after the other */
+        int64_t cpu;      /* -1: wherever the kernel likes */
         bool spin;
         bool verify;
         int64_t server_pid; /* 0: unknown */

@@ -2,6 +2,29 @@
 #include "bench/report.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct report *report_new(void)
+{
+        struct report *report = calloc(1, sizeof(*report));
+        if (report == NULL)
+                abort();
+        return report;
+}
+
+void report_free(struct report *report)
+{
+        free(report);
+}
+
+const struct report_row *report_find(const struct report *report, const char *name)
+{
+        for (size_t i = 0; i < report->rows_count; i++)
+                if (strcmp(report->rows[i].name, name) == 0)
+                        return &report->rows[i];
+        return NULL;
+}
 
 void report_number(struct report *report, const char *name, double number)
 {
@@ -49,17 +72,25 @@ static void text_print(const char *text, FILE *out)
         fputc('"', out);
 }
 
-/* 12345678 as "12.35 M", so that two columns compare at a glance. */
-static void human_print(double number, FILE *out)
+void report_row_print_json(const struct report_row *row, FILE *out)
+{
+        fprintf(out, "\"%s\":", row->name);
+        if (row->is_text)
+                text_print(row->text, out);
+        else
+                number_print(row->number, out);
+}
+
+void number_write(double number, char *to, size_t room)
 {
         if (fabs(number) >= 1e9)
-                fprintf(out, "%.2f G\n", number / 1e9);
+                snprintf(to, room, "%.2f G", number / 1e9);
         else if (fabs(number) >= 1e6)
-                fprintf(out, "%.2f M\n", number / 1e6);
+                snprintf(to, room, "%.2f M", number / 1e6);
         else if (number == floor(number))
-                fprintf(out, "%.0f\n", number);
+                snprintf(to, room, "%.0f", number);
         else
-                fprintf(out, "%.3f\n", number);
+                snprintf(to, room, "%.3f", number);
 }
 
 void report_print(const struct report *report, bool json, FILE *out)
@@ -68,20 +99,14 @@ void report_print(const struct report *report, bool json, FILE *out)
                 fputc('{', out);
         for (size_t i = 0; i < report->rows_count; i++) {
                 const struct report_row *row = &report->rows[i];
+                char text[32];
                 if (json) {
-                        fprintf(out, "%s\"%s\":", i == 0 ? "" : ",", row->name);
-                        if (row->is_text)
-                                text_print(row->text, out);
-                        else
-                                number_print(row->number, out);
+                        report_row_print_json(row, out);
+                        fputc(',', out);
                         continue;
                 }
-                fprintf(out, "%-34s ", row->name);
-                if (row->is_text)
-                        fprintf(out, "%s\n", row->text);
-                else
-                        human_print(row->number, out);
+                number_write(row->number, text, sizeof(text));
+                fprintf(out, "%-34s %s\n", row->name, row->is_text ? row->text : text);
         }
-        if (json)
-                fprintf(out, "}\n");
+        fprintf(out, json ? "\"exit_code\":%d}\n" : "exit_code                          %d\n", report->exit_code);
 }

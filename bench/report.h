@@ -1,4 +1,5 @@
-/* report: the figures of a run, in the order they were added, for people or as one JSON object. */
+/* report: what a run came to: its figures in the order they were added, for people or as one JSON object, and how it
+ * went. */
 #ifndef SPATE_BENCH_REPORT_H
 #define SPATE_BENCH_REPORT_H
 
@@ -15,16 +16,29 @@ struct report_row {
         char text[256];
 };
 
+#define REPORT_ERROR_BYTES 768
+
 struct report {
         struct report_row rows[REPORT_ROWS_MAX];
         size_t rows_count;
+        int exit_code;
+        char error[REPORT_ERROR_BYTES]; /* why exit_code is not 0 */
 };
+
+struct report *report_new(void);
+void report_free(struct report *report);
 
 /* `name` is borrowed for as long as the report lives. */
 void report_number(struct report *report, const char *name, double number);
 void report_text(struct report *report, const char *name, const char *text);
 /* Six rows: p50, p90, p99, p99.9, the largest and the mean, in microseconds. */
 void report_latency(struct report *report, const struct latency *latency);
+/* The row called `name`, or NULL. */
+const struct report_row *report_find(const struct report *report, const char *name);
 void report_print(const struct report *report, bool json, FILE *out);
+/* "name":value */
+void report_row_print_json(const struct report_row *row, FILE *out);
+/* 12345678 as "12.35 M", so that two columns compare at a glance. */
+void number_write(double number, char *to, size_t room);
 
 #endif
