@@ -1,23 +1,15 @@
-/* micro_mailbox: what a record costs from one core to another, in nanoseconds: the median of several runs. Two threads
- * on two cores, each in turns as reactors have them: the sender publishes after a batch, the receiver reads all that is
- * there, every byte of it, and releases. And the same on one thread: then nothing crosses, and it is the work alone.
- * Prints one line a case; use it to compare two versions on one machine, not two machines.
- *
- *      micro_mailbox [RING_BYTES]      default: what a reactor has */
+/* micro_mailbox: what a record costs from one core to another. Two threads on two cores, each in turns as reactors have
+ * them: the sender publishes after a batch, the receiver reads all that is there, every byte of it, and releases. And
+ * the same on one thread: then nothing crosses, and it is the work alone. The limit of an event is its bytes without
+ * being one: what describing it costs; that of bytes is the byte ring below (micro_ring). */
 #include <ck_pr.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "engine/base/clock.h"
+#include "bench/micro/micro.h"
 #include "engine/mailbox.h"
-
-#define RUNS 15
-#define BATCH 64 /* records a turn */
-
-static struct bell bell;
-static size_t ring_bytes = MAILBOX_BYTES_DEFAULT;
 
 struct crossing {
         struct mailbox *mailbox;
@@ -26,13 +18,14 @@ struct crossing {
         bool with_event; /* records are events, written and read as such */
 };
 
+static struct bell bell;
+static uint8_t source[4096];
+static const pattern_id ids[2] = {7, 9};
+
 static void wake_nobody(void *sleeper)
 {
         (void)sleeper;
 }
-
-static uint8_t source[4096];
-static const pattern_id ids[2] = {7, 9};
 
 /* An event whose record has `record_bytes`. */
 static struct mailbox_event event_of(size_t record_bytes)
@@ -49,7 +42,7 @@ static bool send_batch(const struct crossing *crossing, uint64_t *sent)
         bool was_full = false;
         if (crossing->with_event)
                 event = event_of(crossing->record_bytes);
-        for (int i = 0; i < BATCH && *sent < crossing->records_count; i++) {
+        for (int i = 0; i < MICRO_BATCH && *sent < crossing->records_count; i++) {
                 size_t bytes = crossing->with_event ? mailbox_event_bytes(&event) : crossing->record_bytes;
                 if (!mailboxes_can_hold(&mailbox, 1, bytes)) {
                         was_full = true;
@@ -67,12 +60,9 @@ static bool send_batch(const struct crossing *crossing, uint64_t *sent)
         return !was_full;
 }
 
-static uint64_t checksum;
-
 static void receive_all(const struct crossing *crossing, uint64_t *received)
 {
         struct span record;
-        uint64_t sum = 0;
         while (mailbox_peek(crossing->mailbox, &record)) {
                 struct span payload = record;
                 if (crossing->with_event) {
@@ -83,29 +73,37 @@ static void receive_all(const struct crossing *crossing, uint64_t *received)
                 /* As the append to a stream would: all of it, once. */
                 static _Alignas(CACHE_LINE) uint8_t target[4096];
                 memcpy(target, payload.bytes, payload.size);
-                __asm__ volatile("" : : "r"(target) : "memory");
-                sum += payload.size;
+                micro_use(target);
                 mailbox_consume(crossing->mailbox);
                 (*received)++;
         }
         mailbox_release(crossing->mailbox);
-        checksum += sum;
 }
 
-static void pin_to(int core)
+static void alone(void *context, uint64_t operations)
+{
+        struct crossing *crossing = context;
+        uint64_t sent = 0, received = 0;
+        crossing->records_count = operations;
+        while (received < operations) {
+                send_batch(crossing, &sent);
+                receive_all(crossing, &received);
+        }
+}
+
+static void core_take(int core)
 {
         cpu_set_t set;
         CPU_ZERO(&set);
         CPU_SET(core, &set);
-        if (sched_setaffinity(0, sizeof(set), &set) != 0)
-                fprintf(stderr, "cannot pin to core %d; going on unpinned\n", core);
+        sched_setaffinity(0, sizeof(set), &set); /* where it is refused the figures only spread more */
 }
 
 static void *receive(void *argument)
 {
         const struct crossing *crossing = argument;
         uint64_t received = 0;
-        pin_to(1);
+        core_take(1);
         while (received < crossing->records_count) {
                 uint64_t before = received;
                 receive_all(crossing, &received);
@@ -115,67 +113,50 @@ static void *receive(void *argument)
         return NULL;
 }
 
-static double cross_ns(struct crossing *crossing)
+static void across(void *context, uint64_t operations)
 {
+        struct crossing *crossing = context;
         pthread_t receiver;
         uint64_t sent = 0;
-        uint64_t start = clock_monotonic_ns();
+        core_take(0);
+        crossing->records_count = operations;
         if (pthread_create(&receiver, NULL, receive, crossing) != 0)
                 abort();
-        while (sent < crossing->records_count)
+        while (sent < operations)
                 if (!send_batch(crossing, &sent))
                         ck_pr_stall();
         pthread_join(receiver, NULL);
-        return (double)(clock_monotonic_ns() - start) / (double)crossing->records_count;
-}
-
-static double alone_ns(struct crossing *crossing)
-{
-        uint64_t sent = 0, received = 0;
-        uint64_t start = clock_monotonic_ns();
-        while (received < crossing->records_count) {
-                send_batch(crossing, &sent);
-                receive_all(crossing, &received);
-        }
-        return (double)(clock_monotonic_ns() - start) / (double)crossing->records_count;
-}
-
-static int by_value(const void *a, const void *b)
-{
-        double left = *(const double *)a;
-        double right = *(const double *)b;
-        return (left > right) - (left < right);
-}
-
-static void measure(const char *name, double (*once)(struct crossing *), size_t record_bytes, bool with_event)
-{
-        double ns[RUNS];
-        struct crossing crossing = {.record_bytes = record_bytes, .records_count = 1000000, .with_event = with_event};
-        if (mailbox_new(&crossing.mailbox, ring_bytes, &bell) != 0)
-                abort();
-        once(&crossing); /* its pages */
-        for (int run = 0; run < RUNS; run++)
-                ns[run] = once(&crossing);
-        qsort(ns, RUNS, sizeof(ns[0]), by_value);
-        printf("%-36s %5zu bytes %7.1f ns  (least %.1f)\n", name, record_bytes, ns[RUNS / 2], ns[0]);
-        mailbox_free(crossing.mailbox);
 }
 
 int main(int argc, char **argv)
 {
-        static const size_t sizes[] = {32, 160, 1024};
-        if (argc > 1)
-                ring_bytes = strtoul(argv[1], NULL, 10);
+        static struct crossing bytes[] = {{.record_bytes = 32}, {.record_bytes = 160}, {.record_bytes = 1024}};
+        static struct crossing events[] = {{.record_bytes = 160, .with_event = true},
+                                           {.record_bytes = 1024, .with_event = true}};
         bell_init(&bell, wake_nobody, NULL);
         memset(source, 'x', sizeof(source));
-        pin_to(0);
-        for (size_t i = 0; i < array_count(sizes); i++)
-                measure("same thread, bytes", alone_ns, sizes[i], false);
-        for (size_t i = 0; i < array_count(sizes); i++)
-                measure("core to core, bytes", cross_ns, sizes[i], false);
-        for (size_t i = 1; i < array_count(sizes); i++)
-                measure("same thread, events", alone_ns, sizes[i], true);
-        for (size_t i = 1; i < array_count(sizes); i++)
-                measure("core to core, events", cross_ns, sizes[i], true);
-        return 0;
+        for (size_t i = 0; i < array_count(bytes); i++)
+                if (mailbox_new(&bytes[i].mailbox, MAILBOX_BYTES_DEFAULT, &bell) != 0)
+                        abort();
+        for (size_t i = 0; i < array_count(events); i++)
+                if (mailbox_new(&events[i].mailbox, MAILBOX_BYTES_DEFAULT, &bell) != 0)
+                        abort();
+        const struct micro_row rows[] = {
+                {"bytes, 32", alone, &bytes[0], NULL, 0, false, false},
+                {"bytes, 160", alone, &bytes[1], NULL, 0, false, false},
+                {"event, 160 bytes", alone, &events[0], "bytes, 160", 0, false, false},
+                {"bytes, 1024", alone, &bytes[2], NULL, 0, false, false},
+                {"event, 1024 bytes", alone, &events[1], "bytes, 1024", 0, false, false},
+                {"bytes across, 32", across, &bytes[0], NULL, 0, true, false},
+                {"bytes across, 160", across, &bytes[1], NULL, 0, true, false},
+                {"event across, 160 bytes", across, &events[0], "bytes across, 160", 0, true, false},
+                {"bytes across, 1024", across, &bytes[2], NULL, 0, true, false},
+                {"event across, 1024 bytes", across, &events[1], "bytes across, 1024", 0, true, false},
+        };
+        int exit_code = micro_main(argc, argv, "mailbox", rows, array_count(rows));
+        for (size_t i = 0; i < array_count(bytes); i++)
+                mailbox_free(bytes[i].mailbox);
+        for (size_t i = 0; i < array_count(events); i++)
+                mailbox_free(events[i].mailbox);
+        return exit_code;
 }

@@ -1,40 +1,27 @@
-/* micro_match: what one match costs, in CPU time of this thread, by table and batch.
+/* micro_match: what one match costs, by table and batch.
  *
  * Subjects have six tokens. Each is that of a pattern of the table, exact or made wild; there are as many as fit
- * SUBJECTS_COUNT, in random order, so that a large table does not stay in the cache. Each figure is the least over
- * several passes: the machine's other work only ever adds. Prints a table; it judges nothing. */
+ * SUBJECTS_COUNT, in random order, so that a large table does not stay in the cache. The rival knows no wildcards and
+ * no withdrawal: a hash of the subject and one look into a table of exact ones. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "engine/base/clock.h"
+#include "bench/micro/micro.h"
+#include "engine/base/map.h"
 #include "engine/base/random.h"
 #include "matcher/match.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define SUBJECTS_COUNT 65536
-#define PASSES 9
 #define TEXT_MAX 96
 #define TOKENS 6
 
 struct text {
         char bytes[TEXT_MAX];
         size_t size;
-};
-
-struct workload {
-        const char *name;
-        size_t patterns_count;
-        size_t wildcards_percent;
-        size_t shapes_count; /* beside the exact one */
-};
-
-static const struct workload workloads[] = {
-        {"exact, 1 k", 1000, 0, 0},
-        {"8 shapes, 90/10, 1 k", 1000, 10, 7},
-        {"8 shapes, 90/10, 10 k", 10000, 10, 7},
-        {"exact, 100 k", 100000, 0, 0},
-        {"8 shapes, 90/10, 100 k", 100000, 10, 7},
-        {"exact, 1 M", 1000000, 0, 0},
-        {"8 shapes, 90/10, 1 M", 1000000, 10, 7},
 };
 
 /* Which tokens are stars; 0x80: the pattern ends after the third in a tail. */
@@ -73,85 +60,171 @@ static void make_pattern(struct text *text, const struct text *subject, unsigned
         }
 }
 
-static double measure(const struct match_table *table, const struct span *subjects, size_t batch, pattern_id *ids,
-                      size_t ids_max, size_t *found)
-{
-        uint64_t least_ns = UINT64_MAX;
-        struct match_set sets[MATCH_BATCH_MAX];
-        for (size_t pass = 0; pass < PASSES; pass++) {
-                uint64_t start_ns = clock_thread_cpu_ns();
-                *found = 0;
-                for (size_t i = 0; i < SUBJECTS_COUNT; i += batch) {
-                        size_t done = match_batch(table, subjects + i, batch, ids, ids_max, sets);
-                        assert(done == batch);
-                        for (size_t j = 0; j < batch; j++)
-                                *found += sets[j].ids_count;
-                }
-                uint64_t took_ns = clock_thread_cpu_ns() - start_ns;
-                if (took_ns < least_ns)
-                        least_ns = took_ns;
-        }
-        return (double)least_ns / SUBJECTS_COUNT;
-}
+struct exact {
+        struct map_node node;
+        struct text subject;
+};
 
-static void run(const struct workload *load)
+struct load {
+        size_t patterns_count;
+        size_t wildcards_percent;
+        size_t shapes_count; /* beside the exact one */
+        struct match_table *table;
+        struct map map; /* the rival's */
+        struct exact *exacts;
+        struct text *texts;
+        struct span *subjects;
+        size_t at; /* which comes next */
+        pattern_id *ids;
+        size_t ids_max;
+};
+
+static struct load *load_new(size_t patterns_count, size_t wildcards_percent)
 {
         static const uint8_t secret[16] = "a bench's secret";
-        static struct text texts[SUBJECTS_COUNT];
-        static struct span subjects[SUBJECTS_COUNT];
-        struct match_table *table;
-        struct match_limits limits = {.patterns_max = load->patterns_count};
-        if (match_table_new(&table, &limits, secret) != 0)
+        struct load *load = calloc(1, sizeof(*load));
+        struct match_limits limits = {.patterns_max = patterns_count};
+        if (load == NULL)
+                abort();
+        load->patterns_count = patterns_count;
+        load->wildcards_percent = wildcards_percent;
+        load->texts = calloc(SUBJECTS_COUNT, sizeof(*load->texts));
+        load->subjects = calloc(SUBJECTS_COUNT, sizeof(*load->subjects));
+        if (load->texts == NULL || load->subjects == NULL || match_table_new(&load->table, &limits, secret) != 0)
                 abort();
         struct random random;
         random_init(&random, 1);
 
         /* Each pattern's subject takes a place that any later one may take: what remains is a fair sample. */
-        uint64_t add_ns = 0;
-        for (size_t n = 0; match_patterns_count(table) < load->patterns_count; n++) {
+        for (size_t n = 0; match_patterns_count(load->table) < patterns_count; n++) {
                 struct text subject, pattern;
                 make_subject(&subject, &random);
                 if (n < SUBJECTS_COUNT || random_chance(&random, SUBJECTS_COUNT, n + 1))
-                        texts[n < SUBJECTS_COUNT ? n : random_below(&random, SUBJECTS_COUNT)] = subject;
-                bool wild = random_chance(&random, load->wildcards_percent, 100);
-                make_pattern(&pattern, &subject, wild ? shapes[random_below(&random, load->shapes_count)] : 0);
+                        load->texts[n < SUBJECTS_COUNT ? n : random_below(&random, SUBJECTS_COUNT)] = subject;
+                bool wild = random_chance(&random, wildcards_percent, 100);
+                make_pattern(&pattern, &subject, wild ? shapes[random_below(&random, array_count(shapes))] : 0);
                 pattern_id id;
-                uint64_t start_ns = clock_monotonic_ns();
-                int result = match_add(table, span_of(pattern.bytes, pattern.size), MATCH_NATS, 0, &id);
-                add_ns += clock_monotonic_ns() - start_ns;
-                if (result != 0)
+                if (match_add(load->table, span_of(pattern.bytes, pattern.size), MATCH_NATS, 0, &id) != 0)
                         abort();
-                match_collect(table);
+                match_collect(load->table);
         }
         size_t made = 0;
-        while (made < SUBJECTS_COUNT && texts[made].size != 0)
+        while (made < SUBJECTS_COUNT && load->texts[made].size != 0)
                 made++;
         for (size_t i = made; i < SUBJECTS_COUNT; i++)
-                texts[i] = texts[random_below(&random, made)];
+                load->texts[i] = load->texts[random_below(&random, made)];
         for (size_t i = 0; i < SUBJECTS_COUNT; i++)
-                subjects[i] = span_of(texts[i].bytes, texts[i].size);
-        size_t ids_max = match_ids_max(table) * MATCH_BATCH_MAX;
-        pattern_id *ids = calloc(ids_max, sizeof *ids);
-        if (ids == NULL)
+                load->subjects[i] = span_of(load->texts[i].bytes, load->texts[i].size);
+        load->ids_max = match_ids_max(load->table) * MATCH_BATCH_MAX;
+        load->ids = calloc(load->ids_max, sizeof(*load->ids));
+        if (load->ids == NULL)
                 abort();
-        size_t found;
-        double single_ns = measure(table, subjects, 1, ids, ids_max, &found);
-        double batch_ns = measure(table, subjects, MATCH_BATCH_MAX, ids, ids_max, &found);
-        printf("%-26s %8.1f %8.1f %8.2f %10.0f\n", load->name, single_ns, batch_ns, (double)found / SUBJECTS_COUNT,
-               (double)add_ns / (double)load->patterns_count);
-        free(ids);
-        memset(texts, 0, sizeof texts);
-        match_table_free(table);
+        return load;
 }
 
-int main(void)
+/* The rival's table has the subjects that are asked for, once each. */
+static void load_exacts(struct load *load)
 {
+        load->exacts = calloc(SUBJECTS_COUNT, sizeof(*load->exacts));
+        if (load->exacts == NULL || map_init(&load->map, SUBJECTS_COUNT) != 0)
+                abort();
+        for (size_t i = 0; i < SUBJECTS_COUNT; i++) {
+                load->exacts[i].subject = load->texts[i];
+                uint64_t hash = XXH3_64bits(load->texts[i].bytes, load->texts[i].size);
+                if (map_first(&load->map, hash) == NULL)
+                        map_insert(&load->map, &load->exacts[i].node, hash);
+        }
+}
+
+static void load_free(struct load *load)
+{
+        map_fini(&load->map);
+        match_table_free(load->table);
+        free(load->exacts);
+        free(load->texts);
+        free(load->subjects);
+        free(load->ids);
+        free(load);
+}
+
+static void match_batches(struct load *load, uint64_t operations, size_t batch)
+{
+        struct match_set sets[MATCH_BATCH_MAX];
+        for (uint64_t i = 0; i < operations; i += batch) {
+                size_t done =
+                        match_batch(load->table, load->subjects + load->at, batch, load->ids, load->ids_max, sets);
+                assert(done == batch);
+                micro_use(sets);
+                load->at = (load->at + batch) % SUBJECTS_COUNT;
+        }
+}
+
+static void match_singly(void *context, uint64_t operations)
+{
+        match_batches(context, operations, 1);
+}
+
+static void match_by_16(void *context, uint64_t operations)
+{
+        match_batches(context, operations, MATCH_BATCH_MAX);
+}
+
+static void look_up(void *context, uint64_t operations)
+{
+        struct load *load = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                struct span subject = load->subjects[load->at];
+                struct map_node *node = map_first(&load->map, XXH3_64bits(subject.bytes, subject.size));
+                assert(node != NULL);
+                const struct exact *exact = container_of(node, struct exact, node);
+                bool is_equal = exact->subject.size == subject.size &&
+                                memcmp(exact->subject.bytes, subject.bytes, subject.size) == 0;
+                assert(is_equal);
+                micro_use(exact);
+                load->at = (load->at + 1) % SUBJECTS_COUNT;
+        }
+}
+
+/* Tables that take long to make are made only for those who have time. */
+static bool is_counting(int argc, char **argv)
+{
+        for (int i = 1; i < argc; i++)
+                if (strcmp(argv[i], "--count") == 0)
+                        return true;
+        return false;
+}
+
+int main(int argc, char **argv)
+{
+        static const size_t sizes[] = {1000, 100000, 1000000};
+        struct load *exact[array_count(sizes)] = {NULL};
+        struct load *wild[array_count(sizes)] = {NULL};
+        size_t sizes_count = is_counting(argc, argv) ? 1 : array_count(sizes);
         epoch_register();
-        printf("%-26s %8s %8s %8s %10s\n", "ns a match", "single", "of 16", "matches", "ns an add");
-        for (size_t i = 0; i < array_count(workloads); i++) {
-                run(&workloads[i]);
-                epoch_quiescent();
+        for (size_t i = 0; i < sizes_count; i++) {
+                exact[i] = load_new(sizes[i], 0);
+                wild[i] = load_new(sizes[i], 10);
+                load_exacts(exact[i]);
+        }
+        const struct micro_row rows[] = {
+                {"hash and look up, 1 k", look_up, exact[0], NULL, 0, false, false},
+                {"exact, 1 k, singly", match_singly, exact[0], "hash and look up, 1 k", 0, false, false},
+                {"exact, 1 k, by 16", match_by_16, exact[0], "hash and look up, 1 k", 0, false, false},
+                {"8 shapes, 90/10, 1 k, singly", match_singly, wild[0], "hash and look up, 1 k", 0, false, false},
+                {"8 shapes, 90/10, 1 k, by 16", match_by_16, wild[0], "hash and look up, 1 k", 0, false, false},
+                {"hash and look up, 100 k", look_up, exact[1], NULL, 0, false, true},
+                {"exact, 100 k, by 16", match_by_16, exact[1], "hash and look up, 100 k", 0, false, true},
+                {"8 shapes, 90/10, 100 k, by 16", match_by_16, wild[1], "hash and look up, 100 k", 0, false, true},
+                {"exact, 1 M, by 16", match_by_16, exact[2], "hash and look up, 100 k", 0, false, true},
+                {"8 shapes, 90/10, 1 M, singly", match_singly, wild[2], "hash and look up, 100 k", 0, false, true},
+                {"8 shapes, 90/10, 1 M, by 16", match_by_16, wild[2], "hash and look up, 100 k", 0, false, true},
+        };
+        int exit_code = micro_main(argc, argv, "match", rows, array_count(rows));
+        epoch_quiescent();
+        for (size_t i = 0; i < sizes_count; i++) {
+                load_free(exact[i]);
+                load_free(wild[i]);
         }
         epoch_unregister();
-        return 0;
+        return exit_code;
 }

@@ -1,97 +1,131 @@
-/* micro_nats: what one NATS operation costs in and out, in nanoseconds: the median of several runs, warm caches, one
- * thread. Prints one line a case; use it to compare two versions on one machine, not two machines. */
+/* micro_nats: what one NATS operation costs in and out. The rivals are what anyone writes first: strtok_r() and
+ * strtoull() over a copy of the line to read, snprintf() to write. The limit of a MSG is the copy of its payload. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "engine/base/clock.h"
+#include "bench/micro/micro.h"
 #include "io/wire/nats.h"
 
-#define RUNS 31
-#define CALLS 200000
+#define LINE_BYTES_MAX 256
 
 static const struct nats_limits limits = {
         .control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20, .headers = true};
+
+struct text {
+        uint8_t bytes[4096];
+        size_t size;
+};
+
 static uint8_t buffer[65536];
-static struct span text;
-static struct event event;
 
-/* Keeps the compiler from computing a loop's result once. */
-static void touch(const void *pointer)
+static void decode(void *context, uint64_t operations)
 {
-        __asm__ volatile("" : : "r"(pointer) : "memory");
-}
-
-static void decode_one(void)
-{
-        struct nats_operation operation;
-        ssize_t size = nats_decode(text, &limits, &operation);
-        assert(size == (ssize_t)text.size);
-        touch(&operation);
-}
-
-static void write_one(void)
-{
-        struct span sid = SPAN("12");
-        touch(&sid);
-        size_t bound = nats_message_bound(&event, sid);
-        touch(&bound);
-        size_t size = nats_message_write(buffer, &event, sid);
-        assert(size <= bound);
-        touch(buffer);
-}
-
-static int by_value(const void *a, const void *b)
-{
-        double left = *(const double *)a;
-        double right = *(const double *)b;
-        return (left > right) - (left < right);
-}
-
-static void measure(const char *name, void (*one)(void))
-{
-        double ns[RUNS];
-        for (int run = 0; run < RUNS; run++) {
-                uint64_t start = clock_monotonic_ns();
-                for (int call = 0; call < CALLS; call++)
-                        one();
-                ns[run] = (double)(clock_monotonic_ns() - start) / CALLS;
+        const struct text *text = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                struct nats_operation operation;
+                ssize_t size = nats_decode(span_of(text->bytes, text->size), &limits, &operation);
+                assert(size == (ssize_t)text->size);
+                micro_use(&operation);
         }
-        qsort(ns, RUNS, sizeof(ns[0]), by_value);
-        printf("%-44s %6.1f ns  (least %.1f)\n", name, ns[RUNS / 2], ns[0]);
 }
 
-static struct span operation_text(const char *line, size_t payload_size)
+/* Checks nothing and bounds nothing beyond its own line. */
+static void tokenize(void *context, uint64_t operations)
 {
-        static uint8_t bytes[4096];
-        size_t size = strlen(line);
-        memcpy(bytes, line, size);
-        memset(bytes + size, 'x', payload_size);
-        memcpy(bytes + size + payload_size, "\r\n", 2);
-        return span_of(bytes, size + payload_size + 2);
+        const struct text *text = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                char line[LINE_BYTES_MAX];
+                const uint8_t *end = memchr(text->bytes, '\r', text->size);
+                size_t size = (size_t)(end - text->bytes);
+                memcpy(line, text->bytes, size);
+                line[size] = '\0';
+                char *rest;
+                char *last = strtok_r(line, " ", &rest);
+                for (char *word = last; word != NULL; word = strtok_r(NULL, " ", &rest))
+                        last = word;
+                unsigned long long payload_bytes = strtoull(last, NULL, 10);
+                micro_use(&payload_bytes);
+        }
 }
 
-int main(void)
+static void write_message(void *context, uint64_t operations)
+{
+        const struct event *event = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                struct span sid = SPAN("12");
+                micro_use(&sid);
+                size_t bound = nats_message_bound(event, sid);
+                micro_use(&bound);
+                size_t size = nats_message_write(buffer, event, sid);
+                assert(size <= bound);
+                micro_use(buffer);
+        }
+}
+
+static void print_message(void *context, uint64_t operations)
+{
+        const struct event *event = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                int size = snprintf((char *)buffer, sizeof(buffer), "MSG %.*s %s %zu\r\n", (int)event->subject.size,
+                                    (const char *)event->subject.bytes, "12", event->payload.size);
+                memcpy(buffer + size, event->payload.bytes, event->payload.size);
+                memcpy(buffer + size + event->payload.size, "\r\n", 2);
+                micro_use(buffer);
+        }
+}
+
+static void copy_payload(void *context, uint64_t operations)
+{
+        const struct event *event = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                memcpy(buffer, event->payload.bytes, event->payload.size);
+                micro_use(buffer);
+        }
+}
+
+static struct text text_of(const char *line, size_t payload_bytes)
+{
+        struct text text = {.size = strlen(line)};
+        memcpy(text.bytes, line, text.size);
+        if (payload_bytes != 0) {
+                memset(text.bytes + text.size, 'x', payload_bytes);
+                memcpy(text.bytes + text.size + payload_bytes, "\r\n", 2);
+                text.size += payload_bytes + 2;
+        }
+        return text;
+}
+
+int main(int argc, char **argv)
 {
         static const uint8_t payload[1024];
-        text = operation_text("PUB bench.subject 128\r\n", 128);
-        measure("decode PUB bench.subject 128", decode_one);
-        text = operation_text("PUB bench.subject _INBOX.abcdefghijklmnopqrstuv.1 128\r\n", 128);
-        measure("decode PUB with a reply", decode_one);
-        text = operation_text("HPUB bench.subject 26 154\r\n", 154);
-        measure("decode HPUB bench.subject 26 154", decode_one);
-        text = SPAN("PING\r\n");
-        measure("decode PING", decode_one);
-        text = SPAN("SUB bench.subject workers 12\r\n");
-        measure("decode SUB with a queue", decode_one);
-
-        event = (struct event){.subject = SPAN("bench.subject"), .payload = span_of(payload, 0)};
-        measure("bound and write MSG, no payload", write_one);
-        event.payload.size = 128;
-        measure("bound and write MSG, 128 bytes", write_one);
-        event.payload.size = 1024;
-        measure("bound and write MSG, 1024 bytes", write_one);
-        event.payload.size = 128;
-        event.headers = SPAN("NATS/1.0\r\nTrace: 12345\r\n\r\n");
-        measure("bound and write HMSG, 26 and 128 bytes", write_one);
-        return 0;
+        static struct text pub, pub_reply, hpub, ping, sub;
+        pub = text_of("PUB bench.subject 128\r\n", 128);
+        pub_reply = text_of("PUB bench.subject _INBOX.abcdefghijklmnopqrstuv.1 128\r\n", 128);
+        hpub = text_of("HPUB bench.subject 26 154\r\n", 154);
+        ping = text_of("PING\r\n", 0);
+        sub = text_of("SUB bench.subject workers 12\r\n", 0);
+        static struct event empty, small, large, headed;
+        empty = (struct event){.subject = SPAN("bench.subject"), .payload = span_of(payload, 0)};
+        small = (struct event){.subject = SPAN("bench.subject"), .payload = span_of(payload, 128)};
+        large = (struct event){.subject = SPAN("bench.subject"), .payload = span_of(payload, 1024)};
+        headed = small;
+        headed.headers = SPAN("NATS/1.0\r\nTrace: 12345\r\n\r\n");
+        const struct micro_row rows[] = {
+                {"strtok: PUB", tokenize, &pub, NULL, 0, false, false},
+                {"decode PUB", decode, &pub, "strtok: PUB", 0, false, false},
+                {"strtok: PUB with a reply", tokenize, &pub_reply, NULL, 0, false, false},
+                {"decode PUB with a reply", decode, &pub_reply, "strtok: PUB with a reply", 0, false, false},
+                {"decode HPUB", decode, &hpub, NULL, 0, false, false},
+                {"decode PING", decode, &ping, NULL, 0, false, false},
+                {"decode SUB with a queue", decode, &sub, NULL, 0, false, false},
+                {"write MSG, no payload", write_message, &empty, NULL, 0, false, false},
+                {"copy 128 bytes", copy_payload, &small, NULL, 0, false, false},
+                {"snprintf: MSG, 128 bytes", print_message, &small, NULL, 0, false, false},
+                {"write MSG, 128 bytes", write_message, &small, "snprintf: MSG, 128 bytes", 0, false, false},
+                {"copy 1024 bytes", copy_payload, &large, NULL, 0, false, false},
+                {"write MSG, 1024 bytes", write_message, &large, "copy 1024 bytes", 0, false, false},
+                {"write HMSG, 26 and 128 bytes", write_message, &headed, "write MSG, 128 bytes", 0, false, false},
+        };
+        return micro_main(argc, argv, "nats", rows, array_count(rows));
 }
