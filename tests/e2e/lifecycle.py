@@ -111,7 +111,7 @@ def _():
         address = '127.0.0.1:%d' % free.getsockname()[1]
     for again in (['--listen', address, '--admin', 'none'], ['--admin', address]):
         status, said = spate('run', '--listen', address, *again)
-        assert status == EXIT_FAILED and 'this server has that port already' in said, (status, said)
+        assert status == EXIT_CONFIG and 'this server has that port already' in said, (status, said)
 
 
 @it('refuses to listen beyond loopback while nobody has to log in')
