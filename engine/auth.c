@@ -75,6 +75,7 @@ struct auth_gate {
         /* The reactor's. */
         const struct users *users;
         uint64_t generation;
+        uint64_t timeout_ns;
         struct credentials cache;
         struct sources bans;
         unsigned asks_count; /* attempts that are not answered yet */
@@ -352,21 +353,28 @@ static void worker_try_one(struct auth *auth)
 
 /* ---- the worker: reload ---- */
 
+static int worker_load(struct auth *auth, struct users **users, char error[OPTIONS_ERROR_BYTES])
+{
+        const struct auth_settings *settings = &auth->settings;
+        struct users_context context = {
+                .listeners = settings->listeners, .listeners_count = settings->listeners_count, .sets = &auth->sets};
+        if (settings->load != NULL)
+                return settings->load(settings->load_context, &context, users, error);
+        return users_load(users, settings->path, &context, error);
+}
+
 static void worker_reload(struct auth *auth)
 {
         struct users *users = NULL;
         char error[OPTIONS_ERROR_BYTES] = "", quoted[OPTIONS_ERROR_BYTES + 64];
-        struct users_context context = {.listeners = auth->settings.listeners,
-                                        .listeners_count = auth->settings.listeners_count,
-                                        .sets = &auth->sets};
-        /* Told to read the file again, we forget who was wrong: that is how an operator lets somebody in again. */
-        sources_clear(&auth->sources);
-        credentials_clear(&auth->refused);
-        int failed = users_load(&users, auth->settings.path, &context, error);
-        if (failed != 0) {
+        int failed = worker_load(auth, &users, error);
+        if (failed != 0 && auth->settings.load == NULL) {
                 log_error("users_kept", "reason=%s", log_quote(quoted, sizeof quoted, span_of_text(error)));
-        } else {
+        } else if (failed == 0) {
                 log_info("users_reloaded", "users=%zu", users_count(users));
+                /* Told to read again, we forget who was wrong: that is how an operator lets somebody in again. */
+                sources_clear(&auth->sources);
+                credentials_clear(&auth->refused);
                 auth->users_before = auth->users;
                 auth->users = users;
                 auth->generation++;
@@ -464,6 +472,17 @@ static void gate_ask(struct auth_gate *gate, struct message *message)
                 assert(errno == EAGAIN); /* it rings already, 2^64 times */
 }
 
+void auth_change_bans(struct auth *auth, uint32_t ban_after, uint64_t ban_ns)
+{
+        auth->settings.ban_after = ban_after;
+        auth->settings.ban_ns = ban_ns;
+}
+
+void auth_change_timeout(struct auth_gate *gate, uint64_t timeout_ns)
+{
+        gate->timeout_ns = timeout_ns;
+}
+
 struct auth_gate *auth_gate(struct auth *auth, unsigned reactor)
 {
         assert(reactor < auth->gates_count);
@@ -528,7 +547,7 @@ enum auth_verdict auth_ask(struct auth_gate *gate, const struct auth_attempt *at
         message->kind = MESSAGE_ATTEMPT;
         message->gate = gate;
         message->tag = attempt->tag;
-        message->deadline_ns = auth_now_ns(gate->auth) + gate->auth->settings.timeout_ns;
+        message->deadline_ns = auth_now_ns(gate->auth) + gate->timeout_ns;
         message->source = attempt->source;
         message->listener = attempt->listener;
         message->is_token = is_token;
@@ -615,6 +634,7 @@ static int gate_init(struct auth_gate *gate, struct auth *auth)
 {
         gate->auth = auth;
         gate->users = auth->users;
+        gate->timeout_ns = auth->settings.timeout_ns;
         ring_init(&gate->asks, gate->ask_slots, ASK_SLOTS);
         ring_init(&gate->answers, gate->answer_slots, ANSWER_SLOTS);
         int error = credentials_init(&gate->cache, GATE_CACHE);
@@ -641,7 +661,6 @@ int auth_new(struct auth **out, const struct auth_settings *settings, char error
 {
         assert(settings->reactors_count >= 1);
         struct auth *auth = calloc(1, sizeof *auth + settings->reactors_count * sizeof auth->gates[0]);
-        struct users_context context = {.listeners = settings->listeners, .listeners_count = settings->listeners_count};
         error[0] = '\0';
         if (auth == NULL || sodium_init() < 0) {
                 free(auth);
@@ -653,10 +672,9 @@ int auth_new(struct auth **out, const struct auth_settings *settings, char error
         list_init(&auth->fresh);
         list_init(&auth->suspect);
         credentials_key(auth->key);
-        context.sets = &auth->sets;
         int failed = permission_sets_init(&auth->sets);
         if (failed == 0)
-                failed = users_load(&auth->users, settings->path, &context, error);
+                failed = worker_load(auth, &auth->users, error);
         if (failed == 0)
                 failed = credentials_init(&auth->granted, WORKER_CACHE);
         if (failed == 0)

@@ -22,8 +22,14 @@
 struct auth;
 struct auth_gate;
 
+/* Reads the users, on the worker's thread (at first on auth_new()'s). 0, or -errno with one line in `error`. */
+typedef int auth_load(void *context, const struct users_context *users_context, struct users **users,
+                      char error[OPTIONS_ERROR_BYTES]);
+
 struct auth_settings {
-        const char *path; /* of the users file; borrowed for as long as auth lives */
+        const char *path; /* of the users file; borrowed for as long as auth lives. Not looked at with `load` */
+        auth_load *load;  /* NULL: reads the file at `path` */
+        void *load_context;
         const char *const *listeners;
         size_t listeners_count;
         unsigned reactors_count;
@@ -42,16 +48,23 @@ int auth_new(struct auth **auth, const struct auth_settings *settings, char erro
 void auth_stop(struct auth *auth);
 /* Every reactor is done with its gate. Accepts NULL. */
 void auth_free(struct auth *auth);
-/* Reads the users file again. The first reactor's thread. What comes of it is logged. */
+/* Reads the users again, and with them whatever else `load` reads. The first reactor's thread. What comes of it is
+ * logged. */
 void auth_reload(struct auth *auth);
 /* is_inline: does what is there to do. */
 void auth_work(struct auth *auth);
+
+/* Other limits than those of the beginning; on the worker's thread, in `load`. */
+void auth_change_bans(struct auth *auth, uint32_t ban_after, uint64_t ban_ns);
 
 struct auth_gate *auth_gate(struct auth *auth, unsigned reactor);
 /* Says how the worker wakes the reactor, from its own thread; before any reactor runs. */
 void auth_gate_open(struct auth_gate *gate, void (*wake)(void *context), void *context);
 
 /* ---- the gate's own reactor ---- */
+
+/* Another settings.timeout_ns for what is asked from now on. */
+void auth_change_timeout(struct auth_gate *gate, uint64_t timeout_ns);
 
 enum auth_verdict {
         AUTH_GRANTED,

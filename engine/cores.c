@@ -67,6 +67,21 @@ void cores_free(struct cores *cores)
         free(cores);
 }
 
+void cores_publish_settings(struct cores *cores, const struct reactor_settings *settings)
+{
+        /* Release: pairs with the acquire in cores_published_settings(). */
+        atomic_store_explicit(&cores->settings, settings, memory_order_release);
+        for (unsigned i = 0; i < cores->count; i++)
+                if (cores->core[i].bell.wake != NULL)
+                        cores->core[i].bell.wake(cores->core[i].bell.sleeper);
+}
+
+const struct reactor_settings *cores_published_settings(const struct cores *cores)
+{
+        /* Acquire: pairs with the release in cores_publish_settings(). */
+        return atomic_load_explicit(&cores->settings, memory_order_acquire);
+}
+
 uint64_t cores_name_hash(const struct cores *cores, struct span name)
 {
         return XXH3_64bits_withSeed(name.bytes, name.size, cores->hash_seed);

@@ -14,6 +14,7 @@
 #include "engine/mailbox.h"
 
 struct reactor;
+struct reactor_settings;
 
 /* What the others know of one reactor. */
 struct core {
@@ -36,11 +37,13 @@ struct cores {
         struct match_table *table;
         unsigned count;
         size_t mailbox_bytes;
-        size_t record_ids_max;      /* of the patterns of one event; with more, its receivers match it for themselves */
-        uint64_t hash_seed;         /* of what all reactors hash alike: the names of queue groups */
-        uint64_t server_number;     /* what clients know this server by: the same on every reactor */
-        _Atomic uint64_t *version;  /* of all interests */
-        struct core *core;          /* `count` of them */
+        size_t record_ids_max;     /* of the patterns of one event; with more, its receivers match it for themselves */
+        uint64_t hash_seed;        /* of what all reactors hash alike: the names of queue groups */
+        uint64_t server_number;    /* what clients know this server by: the same on every reactor */
+        _Atomic uint64_t *version; /* of all interests */
+        struct core *core;         /* `count` of them */
+        /* Published: what a reload has changed last; NULL: nothing yet. */
+        _Atomic(const struct reactor_settings *) settings;
         struct mailbox **mailboxes; /* [from * count + to]; NULL where from == to */
 };
 
@@ -48,6 +51,12 @@ struct cores {
 int cores_new(struct cores **cores, const struct cores_settings *settings);
 /* Every reactor has been freed. Accepts NULL. */
 void cores_free(struct cores *cores);
+
+/* Every reactor takes these up in its next turn, at once where it sleeps. They stay until the reactors are freed, or
+ * until others were published and then retired (base/epoch). One thread at a time, any. */
+void cores_publish_settings(struct cores *cores, const struct reactor_settings *settings);
+/* On a reactor's thread, good until the turn ends. */
+const struct reactor_settings *cores_published_settings(const struct cores *cores);
 
 /* The same on every reactor. */
 uint64_t cores_name_hash(const struct cores *cores, struct span name);

@@ -36,12 +36,11 @@ bool door_enter(struct reactor *reactor, struct peer *peer)
         assert(!peer->is_client);
         if (door_is_full(reactor))
                 return false;
-        if (reactor->settings.address_conns_max > 0) {
-                uint64_t hash = addresses_hash(span_of_text(peer->address), reactor->cores->hash_seed);
-                if (hash != 0 && door_is_crowded(reactor, hash))
-                        return false;
-                peer->address_place = hash == 0 ? 0 : addresses_enter(&reactor->addresses, hash);
-        }
+        /* Counted without a limit as well: a reload may set one. */
+        uint64_t hash = addresses_hash(span_of_text(peer->address), reactor->cores->hash_seed);
+        if (reactor->settings.address_conns_max > 0 && hash != 0 && door_is_crowded(reactor, hash))
+                return false;
+        peer->address_place = hash == 0 ? 0 : addresses_enter(&reactor->addresses, hash);
         peer->is_client = true;
         counter_set(&reactor->counters, COUNT_CLIENTS, ++reactor->clients_count);
         return true;
@@ -52,7 +51,6 @@ void door_leave(struct reactor *reactor, struct peer *peer)
         if (!peer->is_client)
                 return;
         peer->is_client = false;
-        if (reactor->settings.address_conns_max > 0)
-                addresses_leave(&reactor->addresses, peer->address_place);
+        addresses_leave(&reactor->addresses, peer->address_place);
         counter_set(&reactor->counters, COUNT_CLIENTS, --reactor->clients_count);
 }

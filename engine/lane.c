@@ -31,11 +31,20 @@ int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint6
 
 int lanes_set_lag(struct lanes *lanes, uint64_t limit_bytes_min, uint32_t policies, uint64_t block_ns, uint64_t secret)
 {
+        lanes->look_bytes = UINT64_MAX;
+        lanes_change_lag(lanes, lanes->lag_bytes_max, limit_bytes_min, policies, block_ns);
+        return conflation_init(&lanes->conflation, secret);
+}
+
+void lanes_change_lag(struct lanes *lanes, uint64_t lag_bytes_max, uint64_t limit_bytes_min, uint32_t policies,
+                      uint64_t block_ns)
+{
+        uint64_t look_bytes = (policies >> LAG_BLOCK & 1) != 0 ? limit_bytes_min / 2 : limit_bytes_min;
+        lanes->lag_bytes_max = lag_bytes_max;
         lanes->block_ns = block_ns;
-        lanes->look_bytes = limit_bytes_min;
-        if ((policies >> LAG_BLOCK & 1) != 0)
-                lanes->look_bytes /= 2;
-        return (policies >> LAG_CONFLATE & 1) != 0 ? conflation_init(&lanes->conflation, secret) : 0;
+        /* Lanes that were there before have their old limits. */
+        if (look_bytes < lanes->look_bytes)
+                lanes->look_bytes = look_bytes;
 }
 
 void lanes_fini(struct lanes *lanes)

@@ -98,7 +98,7 @@ struct lanes {
         uint64_t look_bytes;    /* nobody is looked at before it is so far behind: the tightest limit of all */
         uint64_t block_ns;      /* how long publishers may have to wait for one lane */
         uint64_t looked_ns, looked_matched; /* when lanes were last looked at, and account.matched then */
-        struct conflation conflation;       /* there only if a rule asks for it */
+        struct conflation conflation;       /* there when rules were set */
         bool was_blocking; /* an operation has met a lane that blocks since its owner set this to false */
         /* Of all lanes since start. Matched and dropped are exact; a lane that lags has its released events counted
          * here chunk by chunk, so `released` may be as many short as lie in the chunks where such lanes stand. */
@@ -120,8 +120,12 @@ struct lanes {
 int lanes_init(struct lanes *lanes, size_t memory_bytes, size_t spans_max, uint64_t lag_bytes_max,
                uint64_t stall_ns_max);
 /* What rules there are: the tightest limit of any, bit enum lag_policy of each policy in use, how long `block` may hold
- * publishers, and a secret. Before the first lane. 0 or -ENOMEM: no room to conflate in. */
+ * publishers, and a secret. Before the first lane. 0 or -ENOMEM: no room to conflate in, which other rules may need. */
 int lanes_set_lag(struct lanes *lanes, uint64_t limit_bytes_min, uint32_t policies, uint64_t block_ns, uint64_t secret);
+/* Other rules than before, for what is subscribed to from now on; the limit is that of lanes without any subscription,
+ * and of all where there are no rules. */
+void lanes_change_lag(struct lanes *lanes, uint64_t lag_bytes_max, uint64_t limit_bytes_min, uint32_t policies,
+                      uint64_t block_ns);
 /* Every lane must have been closed. Accepts a zeroed one. */
 void lanes_fini(struct lanes *lanes);
 /* Hands out everything that may go: dirty cohorts first, each to all its idle members, then the ready lanes. Ends a

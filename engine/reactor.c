@@ -122,7 +122,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                 error = counters_init(&reactor->counters, COUNTERS_COUNT);
         if (error == 0)
                 error = pulse_init(&reactor->pulse);
-        if (error == 0 && settings->address_conns_max > 0)
+        if (error == 0)
                 error = addresses_init(&reactor->addresses, settings->conns_max);
         if (error == 0)
                 error = ledger_init(&reactor->ledger);
@@ -579,6 +579,32 @@ void reactor_halt_others(struct reactor *reactor)
         mailboxes_publish(reactor->out, reactor->cores->count);
 }
 
+/* ---- a reload ---- */
+
+/* Takes up what may change while we run. What is armed or subscribed already stays as it was. */
+static void reactor_adopt(struct reactor *reactor, const struct reactor_settings *settings)
+{
+        struct reactor_settings *own = &reactor->settings;
+        own->lag_bytes_max = settings->lag_bytes_max;
+        own->stall_ns_max = settings->stall_ns_max;
+        own->lag = settings->lag;
+        memcpy(own->lag_policies, settings->lag_policies, sizeof own->lag_policies);
+        own->block_ns = settings->block_ns;
+        own->handshake_ns = settings->handshake_ns;
+        own->ping_interval_ns = settings->ping_interval_ns;
+        own->pings_out_max = settings->pings_out_max;
+        own->conns_max = settings->conns_max;
+        own->address_conns_max = settings->address_conns_max;
+        own->subscriptions_max = settings->subscriptions_max;
+        own->auth_timeout_ns = settings->auth_timeout_ns;
+        if (own->lag != NULL)
+                lanes_change_lag(&reactor->lanes, own->lag_bytes_max, lag_limit_bytes_min(own->lag),
+                                 lag_policies_in_use(own->lag), own->block_ns);
+        if (reactor->gate != NULL)
+                auth_change_timeout(reactor->gate, own->auth_timeout_ns);
+        reactor->adopted = settings;
+}
+
 /* ---- the turn ---- */
 
 #define SAMPLE_NS (20 * NS_PER_MS)
@@ -609,6 +635,10 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 pulse_count_turn(&reactor->pulse, poll_began_ns - reactor->pulse.turn_began_ns);
         int count = reactor_poll(reactor, deadline_ns);
         int total = count;
+        /* In front of all that looks at them: while we slept, the ones before may have been freed. */
+        const struct reactor_settings *published = cores_published_settings(reactor->cores);
+        if (unlikely(published != reactor->adopted))
+                reactor_adopt(reactor, published);
         /* With sends queued the poll does not sleep: its time is theirs. */
         if (has_sends)
                 reactor->flush_ns = io_clock_ns(io) - poll_began_ns;
@@ -715,9 +745,8 @@ void reactor_print_plan(const struct reactor_settings *settings, const struct co
                  "session and cursor (--max-connections)", &sum);
         plan_row(out, "closed spans", count * reactor_spans_max(settings), sizeof(struct lane_span),
                  "private bytes between shared ones", &sum);
-        if (settings->address_conns_max > 0)
-                plan_row(out, "addresses", count, addresses_bytes(settings->conns_max),
-                         "how many from each (--max-connections-per-address)", &sum);
+        plan_row(out, "addresses", count, addresses_bytes(settings->conns_max),
+                 "how many from each (--max-connections-per-address)", &sum);
         plan_row(out, "receive buffers", count * settings->io.receive_buffers_count, settings->io.receive_buffer_bytes,
                  "input of one turn (--receive-buffers)", &sum);
         if (count > 1)

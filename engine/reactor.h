@@ -67,6 +67,7 @@ enum reactor_drain {
 
 struct reactor {
         struct reactor_settings settings;
+        const struct reactor_settings *adopted; /* the published ones that ours were taken from last */
         struct io *io;
         struct cores *cores;
         struct bell *bell; /* ours */
@@ -108,7 +109,7 @@ struct reactor {
         uint32_t peers_count;
         uint32_t clients_count; /* of these: let in */
         uint32_t admins_count;
-        struct addresses addresses; /* of the clients, when there is a limit */
+        struct addresses addresses; /* of the clients */
         struct timerwheel wheel;
         struct random random;
         struct counters counters;

@@ -12,9 +12,7 @@
 #include "engine/base/random.h"
 #include "engine/command_table.h"
 #include "engine/listening.h"
-#include "engine/settings.h"
-
-extern char **environ;
+#include "engine/reload.h"
 
 /* ---- signals: the only state that is not the reactor's ---- */
 
@@ -57,20 +55,24 @@ static void catch_signals(struct io *io)
 /* ---- users ---- */
 
 /* Before anything is pinned: the thread that tries passwords is to run where it does not disturb. */
-static int start_users(struct auth **auth, const struct settings *settings, char error[OPTIONS_ERROR_BYTES])
+static int start_users(struct auth **auth, const struct settings *settings, struct reload *reload,
+                       char error[OPTIONS_ERROR_BYTES])
 {
-        struct auth_settings asked = {.path = settings_users_file(settings),
+        struct auth_settings asked = {.load = reload_load,
+                                      .load_context = reload,
                                       .listeners = settings->listeners.names,
                                       .listeners_count = settings->listeners.count,
                                       .reactors_count = settings->cpus.reactors_count,
                                       .timeout_ns = settings->reactor.auth_timeout_ns,
                                       .ban_after = settings->ban_after,
                                       .ban_ns = settings->ban_ns};
+        const char *file = options_text(&settings->options, OPTION_USERS);
         if (!settings->has_users)
                 return 0;
         int failed = auth_new(auth, &asked, error);
         if (failed == 0)
-                log_info("users", "file=%s users=%zu", asked.path, users_count(auth_users(auth_gate(*auth, 0))));
+                log_info("users", "file=%s users=%zu", file[0] != '\0' ? file : settings->options.file,
+                         users_count(auth_users(auth_gate(*auth, 0))));
         return failed;
 }
 
@@ -120,27 +122,21 @@ static void log_backend(const struct io *io)
 
 #define DRAIN_LOOK_NS (10 * NS_PER_MS) /* how often the first reactor asks whether the others are through */
 
-static void reload(struct auth *auth)
-{
-        reloads_asked = 0;
-        if (auth != NULL)
-                auth_reload(auth);
-        else
-                log_info("nothing_to_reload", "fix=\"start with --users FILE\"");
-}
-
 /* In the thread of the first reactor. */
-static void turn_until_stopped(struct crew *crew, uint64_t drain_ns, uint64_t spread_ns)
+static void turn_until_stopped(struct crew *crew, struct reload *reload)
 {
         struct reactor *first = crew_reactor(crew, 0);
         while (stops_asked == 0) {
                 reactor_turn(first, UINT64_MAX);
-                if (reloads_asked != 0)
-                        reload(first->settings.auth);
+                if (reloads_asked != 0) {
+                        reloads_asked = 0;
+                        reload_ask(reload);
+                }
         }
+        struct reload_drain drain = reload_drain(reload);
         log_info("draining", "connections=%llu", (unsigned long long)crew_connections(crew));
-        uint64_t until_ns = clock_monotonic_ns() + spread_ns + drain_ns, now_ns;
-        reactor_drain(first, drain_ns, spread_ns);
+        uint64_t until_ns = clock_monotonic_ns() + drain.spread_ns + drain.drain_ns, now_ns;
+        reactor_drain(first, drain.drain_ns, drain.spread_ns);
         while (crew_connections(crew) > 0 && stops_asked == 1 && (now_ns = clock_monotonic_ns()) < until_ns) {
                 bool is_alone = crew_count(crew) == 1 || until_ns - now_ns < DRAIN_LOOK_NS;
                 reactor_turn(first, is_alone ? until_ns : now_ns + DRAIN_LOOK_NS);
@@ -154,7 +150,8 @@ static void turn_until_stopped(struct crew *crew, uint64_t drain_ns, uint64_t sp
 }
 
 /* The exit status. */
-static int crew_serve(struct crew *crew, const struct settings *settings, char error[OPTIONS_ERROR_BYTES])
+static int crew_serve(struct crew *crew, const struct settings *settings, struct reload *reload,
+                      char error[OPTIONS_ERROR_BYTES])
 {
         struct listening_bound bound;
         if (listening_start(crew, settings, &bound, error) != 0)
@@ -168,18 +165,30 @@ static int crew_serve(struct crew *crew, const struct settings *settings, char e
                 return EXIT_FAILED;
         }
         print_greeting(crew, bound.nats, bound.admin);
-        turn_until_stopped(crew, settings->drain_ns, settings->spread_ns);
+        turn_until_stopped(crew, reload);
         return EXIT_OK;
 }
 
-static int run_with(struct settings *settings, uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
+/* The settings are the reload's. */
+static int run_with(struct settings *settings, struct reload *reload, struct config *config,
+                    uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
 {
         struct cores *cores = NULL;
         struct crew *crew = NULL;
         struct auth *auth = NULL;
         settings_log(settings);
-        if (start_users(&auth, settings, error) != 0)
+        int failed = start_users(&auth, settings, reload, error);
+        if (failed == 0) {
+                failed = reload_start(reload, auth);
+                if (failed != 0)
+                        snprintf(error, OPTIONS_ERROR_BYTES, "cannot start the thread that reads again: %s",
+                                 strerror(-failed));
+        }
+        config_fini(config);
+        if (failed != 0) {
+                auth_free(auth);
                 return EXIT_CONFIG;
+        }
         settings->reactor.auth = auth;
         settings_fit_descriptors(settings);
         settings->reactor.heap_bytes = heap_bytes;
@@ -189,7 +198,7 @@ static int run_with(struct settings *settings, uint64_t (*heap_bytes)(void), cha
         random_secret(cores_settings.secret, sizeof cores_settings.secret);
         epoch_register();
         int status = EXIT_FAILED;
-        int failed = cores_new(&cores, &cores_settings);
+        failed = cores_new(&cores, &cores_settings);
         if (failed == 0)
                 failed = crew_new(&crew, cores, &settings->reactor, &settings->cpus);
         if (failed != 0) {
@@ -198,12 +207,14 @@ static int run_with(struct settings *settings, uint64_t (*heap_bytes)(void), cha
                          strerror(-failed));
         } else {
                 const struct reactor *first = crew_reactor(crew, 0);
+                reload_serve(reload, cores);
                 catch_signals(first->io);
                 log_backend(first->io);
-                status = crew_serve(crew, settings, error);
+                status = crew_serve(crew, settings, reload, error);
                 io_to_wake = NULL;
         }
         auth_stop(auth);
+        reload_stop(reload);
         crew_free(crew);
         auth_free(auth);
         epoch_unregister();
@@ -211,46 +222,59 @@ static int run_with(struct settings *settings, uint64_t (*heap_bytes)(void), cha
         return status;
 }
 
-/* Read by the client commands, who may share our environment. */
-static const char *const not_ours[] = {
-#define SECRET(name, help) name,
-        ENVIRONMENT_TABLE(SECRET)
-#undef SECRET
-                NULL,
-};
+static void log_passed_over(const struct options *options)
+{
+        char quoted[80];
+        if (options->passed_over_count > 0)
+                log_debug("environment_passed_over",
+                          "names=%zu first=%s reason=\"a container platform sets them for a service of this name\"",
+                          options->passed_over_count,
+                          log_quote(quoted, sizeof quoted,
+                                    span_of(options->passed_over, strcspn(options->passed_over, "="))));
+}
 
-static int run_options(struct options *options, uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
+static int run_options(struct options *options, struct config *config, const struct config_sources *sources,
+                       uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
 {
         struct settings *settings;
-        bool has_users = options_text(options, OPTION_USERS)[0] != '\0';
-        int failed = settings_new(&settings, options, has_users, NULL, error);
+        struct reload *reload = NULL;
+        int failed = settings_new(&settings, options, config_has_users(config, options), NULL, error);
+        if (failed == 0) {
+                log_set_level(settings->log_level);
+                log_passed_over(&settings->options);
+                failed = reload_new(&reload, settings, config, sources);
+        }
         if (failed == -ENOMEM)
                 snprintf(error, OPTIONS_ERROR_BYTES, "cannot start: no memory is left");
-        if (failed != 0)
-                return EXIT_CONFIG;
-        log_set_level(settings->log_level);
-        int status = run_with(settings, heap_bytes, error);
-        settings_free(settings);
+        int status = failed != 0 ? EXIT_CONFIG : run_with(settings, reload, config, heap_bytes, error);
+        reload_free(reload);
         return status;
+}
+
+static int refuse_argument(const char *argument, char error[OPTIONS_ERROR_BYTES])
+{
+        snprintf(error, OPTIONS_ERROR_BYTES, "`spate run` takes only options, not \"%s\"; see `spate run --help`",
+                 argument);
+        return EXIT_USAGE;
 }
 
 int run_main(int argc, char **argv, int first, uint64_t (*heap_bytes)(void))
 {
         struct options options;
+        struct config config;
+        struct config_sources sources = {
+                .argc = argc, .argv = argv, .first = first, .rows = option_rows, .rows_count = OPTIONS_COUNT};
         char error[OPTIONS_ERROR_BYTES] = "";
-        int next = first, status = EXIT_USAGE;
-        if (options_init(&options, option_rows, OPTIONS_COUNT) != 0)
-                return EXIT_FAILED;
-        if (options_read_environment(&options, environ, not_ours, error) == 0 &&
-            options_read_flags(&options, argc, argv, first, &next, error) == 0) {
-                if (next < argc)
-                        snprintf(error, sizeof error,
-                                 "`spate run` takes only options, not \"%s\"; see `spate run --help`", argv[next]);
-                else
-                        status = run_options(&options, heap_bytes, error);
-        }
+        int next = first, status;
+        if (config_read(&options, &config, &sources, &next, error) != 0)
+                status = options.file != NULL ? EXIT_CONFIG : EXIT_USAGE;
+        else if (next < argc)
+                status = refuse_argument(argv[next], error);
+        else
+                status = run_options(&options, &config, &sources, heap_bytes, error);
         if (error[0] != '\0')
                 fprintf(stderr, "spate: %s\n", error);
+        config_fini(&config);
         options_fini(&options);
         return status;
 }

@@ -381,7 +381,8 @@ static void session_resolve_lag(struct reactor *reactor, struct session *session
                         session->lag_told[i] = session->peer.lane.account.dropped[lag_reasons[i]];
                 return; /* told by us, whatever rules there are; it should not make the lane less patient */
         }
-        struct lag lag = lag_resolve(settings->lag, settings->lag_policies[session->peer.listener], subject);
+        struct lag lag = lag_resolve(
+                settings->lag, settings->lag_policies[reactor->listener_numbers[session->peer.listener]], subject);
         subscription->policy = (uint8_t)lag.policy;
         lane_set_lag(&reactor->lanes, &session->peer.lane, lag);
 }

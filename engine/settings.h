@@ -53,10 +53,4 @@ void settings_fit_descriptors(struct settings *settings);
 /* Logs how the reactors are pinned, and what could be better. */
 void settings_log(const struct settings *settings);
 
-/* The file of users: "" when there is none. */
-static inline const char *settings_users_file(const struct settings *settings)
-{
-        return options_text(&settings->options, OPTION_USERS);
-}
-
 #endif

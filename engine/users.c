@@ -4,14 +4,8 @@
 #include "engine/users.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
-#include <yaml.h>
 
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
@@ -114,128 +108,24 @@ static void permission_sets_drop(struct permission_sets *sets, const struct perm
         epoch_collect(&sets->bin);
 }
 
-/* ---- faults ---- */
+/* ---- from a document ---- */
 
 struct loading {
-        const char *name;
-        yaml_document_t document;
+        struct document *document;
         const struct users_context *context;
         struct users *users;
-        char *error;
-        int failed; /* 0 or the -errno that was told */
 };
-
-/* Tells the first fault and keeps it. */
-static void fault(struct loading *loading, yaml_mark_t mark, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
-
-static void fault(struct loading *loading, yaml_mark_t mark, const char *format, ...)
-{
-        if (loading->failed != 0)
-                return;
-        loading->failed = -EINVAL;
-        int size = snprintf(loading->error, OPTIONS_ERROR_BYTES, "%s:%zu:%zu: ", loading->name, mark.line + 1,
-                            mark.column + 1);
-        if (size < 0 || size >= OPTIONS_ERROR_BYTES)
-                return;
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(loading->error + size, OPTIONS_ERROR_BYTES - (size_t)size, format, arguments);
-        va_end(arguments);
-}
-
-static void out_of_memory(struct loading *loading)
-{
-        if (loading->failed != 0)
-                return;
-        loading->failed = -ENOMEM;
-        snprintf(loading->error, OPTIONS_ERROR_BYTES, "%s: there is not enough memory for its users", loading->name);
-}
 
 #define QUOTED_BYTES 96
 
-/* ---- the tree ---- */
-
-static const char *kind_name(yaml_node_type_t type)
+static void out_of_memory(struct loading *loading)
 {
-        return type == YAML_SCALAR_NODE ? "a single value" : type == YAML_SEQUENCE_NODE ? "a list" : "a mapping";
+        document_out_of_memory(loading->document, "its users");
 }
 
-static bool is_scalar(struct loading *loading, const yaml_node_t *node, const char *what, struct span *value)
+static const yaml_node_t *node_at(struct loading *loading, int index)
 {
-        if (node->type != YAML_SCALAR_NODE) {
-                fault(loading, node->start_mark, "%s is %s; it must be a single value", what, kind_name(node->type));
-                return false;
-        }
-        if (strcmp((const char *)node->tag, YAML_STR_TAG) != 0) {
-                fault(loading, node->start_mark, "%s has a tag of YAML, which means nothing here: take it away", what);
-                return false;
-        }
-        *value = span_of(node->data.scalar.value, node->data.scalar.length);
-        return true;
-}
-
-/* The items of a list, or false with a fault. */
-static bool is_list(struct loading *loading, const yaml_node_t *node, const char *what, const yaml_node_item_t **items,
-                    size_t *count)
-{
-        if (node->type != YAML_SEQUENCE_NODE) {
-                fault(loading, node->start_mark, "%s is %s; it must be a list: [one, other], or [] for an empty one",
-                      what, kind_name(node->type));
-                return false;
-        }
-        *items = node->data.sequence.items.start;
-        *count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-        return true;
-}
-
-static yaml_node_t *node_at(struct loading *loading, int index)
-{
-        return yaml_document_get_node(&loading->document, index);
-}
-
-#define KEYS_MAX 8
-
-/* Finds the values of `keys` (NULL-terminated) in a mapping; absent: NULL. A key that is unknown or comes twice is a
- * fault. */
-static bool read_mapping(struct loading *loading, const yaml_node_t *node, const char *what, const char *const *keys,
-                         yaml_node_t *values[KEYS_MAX])
-{
-        size_t keys_count = 0;
-        while (keys[keys_count] != NULL)
-                values[keys_count++] = NULL;
-        if (node->type != YAML_MAPPING_NODE) {
-                fault(loading, node->start_mark, "%s is %s; it must be a mapping of keys to values", what,
-                      kind_name(node->type));
-                return false;
-        }
-        for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
-             pair++) {
-                const yaml_node_t *key = node_at(loading, pair->key);
-                struct span text;
-                char quoted[QUOTED_BYTES], name[32] = "";
-                if (!is_scalar(loading, key, "a key", &text))
-                        return false;
-                size_t i = 0;
-                while (i < keys_count && !span_equal(text, span_of_text(keys[i])))
-                        i++;
-                if (i == keys_count) {
-                        if (text.size < sizeof name && memchr(text.bytes, '\0', text.size) == NULL)
-                                memcpy(name, text.bytes, text.size);
-                        const char *near = options_nearest(name, keys, keys_count);
-                        fault(loading, key->start_mark, "%s may not have the key %s%s%s%s", what,
-                              log_quote(quoted, sizeof quoted, text),
-                              near != NULL ? "; did you mean \"" : "; take it out", near != NULL ? near : "",
-                              near != NULL ? "\"?" : "");
-                        return false;
-                }
-                if (values[i] != NULL) {
-                        fault(loading, key->start_mark, "the key \"%s\" is there twice; keep one", keys[i]);
-                        return false;
-                }
-                values[i] = node_at(loading, pair->value);
-        }
-        return true;
+        return document_node(loading->document, index);
 }
 
 /* ---- values ---- */
@@ -253,23 +143,24 @@ static bool read_name(struct loading *loading, const yaml_node_t *mapping, const
 {
         char quoted[QUOTED_BYTES];
         if (node == NULL) {
-                fault(loading, mapping->start_mark, "%s has no name: add one, name: ...", what);
+                document_fault(loading->document, mapping, "%s has no name: add one, name: ...", what);
                 return false;
         }
-        if (!is_scalar(loading, node, "a name", name))
+        if (!document_scalar(loading->document, node, "a name", name))
                 return false;
         log_quote(quoted, sizeof quoted, *name);
         if (name->size == 0)
-                fault(loading, node->start_mark, "the name is empty; write one, name: ...");
+                document_fault(loading->document, node, "the name is empty; write one, name: ...");
         else if (name->size > USER_NAME_BYTES_MAX)
-                fault(loading, node->start_mark, "the name is longer than %d bytes", USER_NAME_BYTES_MAX);
+                document_fault(loading->document, node, "the name is longer than %d bytes", USER_NAME_BYTES_MAX);
         else if (has_odd_bytes(*name))
-                fault(loading, node->start_mark, "the name %s has a blank or a control character", quoted);
+                document_fault(loading->document, node, "the name %s has a blank or a control character", quoted);
         else if (memchr(name->bytes, '*', name->size) != NULL || memchr(name->bytes, '>', name->size) != NULL ||
                  memchr(name->bytes, '#', name->size) != NULL)
-                fault(loading, node->start_mark,
-                      "the name %s has a character that is a wildcard in subjects (* > #); take another", quoted);
-        return loading->failed == 0;
+                document_fault(loading->document, node,
+                               "the name %s has a character that is a wildcard in subjects (* > #); take another",
+                               quoted);
+        return loading->document->failed == 0;
 }
 
 static bool is_base64_of_bcrypt(uint8_t byte)
@@ -310,12 +201,13 @@ static void bcrypt_tidy(char *hash)
 static bool read_bcrypt(struct loading *loading, const yaml_node_t *node, struct span text, struct user *user)
 {
         if (!bcrypt_is_valid(text)) {
-                fault(loading, node->start_mark,
-                      "the %s of \"%.*s\" is not a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters)%s; make one with "
-                      "`spate passwd%s`",
-                      user->is_token ? "token" : "password", (int)user->name.size, (const char *)user->name.bytes,
-                      user->is_token ? " nor sha256: and 64 hexadecimal digits" : ", and is never kept as plain text",
-                      user->is_token ? " --token" : "");
+                document_fault(
+                        loading->document, node,
+                        "the %s of \"%.*s\" is not a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters)%s; make one with "
+                        "`spate passwd%s`",
+                        user->is_token ? "token" : "password", (int)user->name.size, (const char *)user->name.bytes,
+                        user->is_token ? " nor sha256: and 64 hexadecimal digits" : ", and is never kept as plain text",
+                        user->is_token ? " --token" : "");
                 return false;
         }
         char *hash = malloc(text.size + 1);
@@ -329,10 +221,11 @@ static bool read_bcrypt(struct loading *loading, const yaml_node_t *node, struct
         user->bcrypt = hash;
         unsigned cost = bcrypt_cost(hash);
         if (cost < 4 || cost > BCRYPT_COST_MAX) {
-                fault(loading, node->start_mark,
-                      "the hash of \"%.*s\" has a cost of %u; it must be 4 to %d, or a login would take longer than "
-                      "clients wait",
-                      (int)user->name.size, (const char *)user->name.bytes, cost, BCRYPT_COST_MAX);
+                document_fault(
+                        loading->document, node,
+                        "the hash of \"%.*s\" has a cost of %u; it must be 4 to %d, or a login would take longer than "
+                        "clients wait",
+                        (int)user->name.size, (const char *)user->name.bytes, cost, BCRYPT_COST_MAX);
                 return false;
         }
         if (cost > loading->users->cost_max)
@@ -357,10 +250,10 @@ static bool read_digest(struct loading *loading, const yaml_node_t *node, struct
                 user->digest[i / 2] = (uint8_t)(user->digest[i / 2] << 4 | (digit & 15));
         }
         if (!is_right)
-                fault(loading, node->start_mark,
-                      "the token of \"%.*s\" is not sha256: and 64 hexadecimal digits; make it with "
-                      "`spate passwd --token`",
-                      (int)user->name.size, (const char *)user->name.bytes);
+                document_fault(loading->document, node,
+                               "the token of \"%.*s\" is not sha256: and 64 hexadecimal digits; make it with "
+                               "`spate passwd --token`",
+                               (int)user->name.size, (const char *)user->name.bytes);
         return is_right;
 }
 
@@ -369,11 +262,12 @@ static bool read_secret(struct loading *loading, const yaml_node_t *mapping, con
         const char *key = user->is_token ? "token" : "password";
         struct span text;
         if (node == NULL) {
-                fault(loading, mapping->start_mark, "\"%.*s\" has no %s: add the line that `spate passwd%s` prints",
-                      (int)user->name.size, (const char *)user->name.bytes, key, user->is_token ? " --token" : "");
+                document_fault(loading->document, mapping,
+                               "\"%.*s\" has no %s: add the line that `spate passwd%s` prints", (int)user->name.size,
+                               (const char *)user->name.bytes, key, user->is_token ? " --token" : "");
                 return false;
         }
-        if (!is_scalar(loading, node, user->is_token ? "a token" : "a password", &text))
+        if (!document_scalar(loading->document, node, user->is_token ? "a token" : "a password", &text))
                 return false;
         if (user->is_token && span_starts_with(text, SPAN("sha256:")))
                 return read_digest(loading, node, span_skip(text, 7), user);
@@ -388,7 +282,7 @@ static bool read_listeners(struct loading *loading, const yaml_node_t *node, str
         user->listeners = UINT32_MAX;
         if (node == NULL)
                 return true;
-        if (!is_list(loading, node, "listeners", &items, &count))
+        if (!document_list(loading->document, node, "listeners", &items, &count))
                 return false;
         user->listeners = 0;
         for (size_t i = 0; i < count; i++) {
@@ -396,7 +290,7 @@ static bool read_listeners(struct loading *loading, const yaml_node_t *node, str
                 char quoted[QUOTED_BYTES];
                 struct span text;
                 size_t k = 0;
-                if (!is_scalar(loading, item, "a listener", &text))
+                if (!document_scalar(loading->document, item, "a listener", &text))
                         return false;
                 while (k < context->listeners_count && !span_equal(text, span_of_text(context->listeners[k])))
                         k++;
@@ -405,9 +299,10 @@ static bool read_listeners(struct loading *loading, const yaml_node_t *node, str
                 } else if (k < context->listeners_count) {
                         user->listeners |= (uint32_t)1 << k;
                 } else {
-                        fault(loading, item->start_mark,
-                              "no --listen is given as %s; write it as it stands there, or nats for all of them",
-                              log_quote(quoted, sizeof quoted, text));
+                        document_fault(
+                                loading->document, item,
+                                "no --listen is given as %s; write it as it stands there, or nats for all of them",
+                                log_quote(quoted, sizeof quoted, text));
                         return false;
                 }
         }
@@ -421,7 +316,7 @@ static bool read_rules(struct loading *loading, const yaml_node_t *node, const c
         size_t count;
         if (node == NULL)
                 return true;
-        if (!is_list(loading, node, what, &items, &count))
+        if (!document_list(loading->document, node, what, &items, &count))
                 return false;
         list->is_given = true;
         if (count == 0)
@@ -435,12 +330,12 @@ static bool read_rules(struct loading *loading, const yaml_node_t *node, const c
         for (size_t i = 0; i < count; i++) {
                 const yaml_node_t *item = node_at(loading, items[i]);
                 char quoted[QUOTED_BYTES];
-                if (!is_scalar(loading, item, "a subject", &entries[i]))
+                if (!document_scalar(loading->document, item, "a subject", &entries[i]))
                         return false;
                 const char *why = permission_entry_fault(entries[i], may_name_group);
                 if (why != NULL) {
-                        fault(loading, item->start_mark, "%s is no subject to %s: %s",
-                              log_quote(quoted, sizeof quoted, entries[i]), what, why);
+                        document_fault(loading->document, item, "%s is no subject to %s: %s",
+                                       log_quote(quoted, sizeof quoted, entries[i]), what, why);
                         return false;
                 }
         }
@@ -452,10 +347,10 @@ static bool read_direction(struct loading *loading, const yaml_node_t *node, con
                            struct permission_list *allow, struct permission_list *deny)
 {
         static const char *const keys[] = {"allow", "deny", NULL};
-        yaml_node_t *values[KEYS_MAX];
+        const yaml_node_t *values[DOCUMENT_KEYS_MAX];
         if (node == NULL)
                 return true;
-        return read_mapping(loading, node, what, keys, values) &&
+        return document_mapping(loading->document, node, what, keys, values, NULL, NULL) &&
                read_rules(loading, values[0], "allow", may_name_group, allow) &&
                read_rules(loading, values[1], "deny", may_name_group, deny);
 }
@@ -544,7 +439,7 @@ const char *users_dummy_bcrypt(const struct users *users)
 
 static void read_user(struct loading *loading, const yaml_node_t *node, bool is_token)
 {
-        static const char *const keys[2][KEYS_MAX] = {
+        static const char *const keys[2][DOCUMENT_KEYS_MAX] = {
                 {"name", "password", "publish", "subscribe", "listeners", NULL},
                 {"name", "token", "publish", "subscribe", "listeners", NULL},
         };
@@ -552,14 +447,15 @@ static void read_user(struct loading *loading, const yaml_node_t *node, bool is_
         struct users *users = loading->users;
         struct user *user = &users->users[users->users_count];
         struct span name;
-        yaml_node_t *values[KEYS_MAX];
-        if (!read_mapping(loading, node, what, keys[is_token], values) ||
+        const yaml_node_t *values[DOCUMENT_KEYS_MAX];
+        if (!document_mapping(loading->document, node, what, keys[is_token], values, NULL, NULL) ||
             !read_name(loading, node, values[0], what, &name))
                 return;
         size_t slot = users_slot(users, name);
         if (users->by_name[slot] != 0) {
-                fault(loading, values[0]->start_mark, "the name \"%.*s\" is there twice; users and tokens share names",
-                      (int)name.size, (const char *)name.bytes);
+                document_fault(loading->document, values[0],
+                               "the name \"%.*s\" is there twice; users and tokens share names", (int)name.size,
+                               (const char *)name.bytes);
                 return;
         }
         uint8_t *copy = malloc(name.size + 1);
@@ -577,10 +473,11 @@ static void read_user(struct loading *loading, const yaml_node_t *node, bool is_
                 return;
         if (is_token && user->bcrypt != NULL) {
                 if (users->bcrypt_tokens_count == USERS_BCRYPT_TOKENS_MAX)
-                        fault(loading, values[1]->start_mark,
-                              "more than %d tokens have bcrypt hashes, each of which is tried when a token comes; use "
-                              "sha256: for long random ones, `spate passwd --token`",
-                              USERS_BCRYPT_TOKENS_MAX);
+                        document_fault(loading->document, values[1],
+                                       "more than %d tokens have bcrypt hashes, each of which is tried when a token "
+                                       "comes; use "
+                                       "sha256: for long random ones, `spate passwd --token`",
+                                       USERS_BCRYPT_TOKENS_MAX);
                 else
                         users->bcrypt_tokens[users->bcrypt_tokens_count++] = user;
         }
@@ -590,17 +487,19 @@ static void read_no_auth_user(struct loading *loading, const yaml_node_t *node)
 {
         struct span name;
         char quoted[QUOTED_BYTES];
-        if (!is_scalar(loading, node, "no_auth_user", &name))
+        if (!document_scalar(loading->document, node, "no_auth_user", &name))
                 return;
         const struct user *user = users_find(loading->users, name);
         log_quote(quoted, sizeof quoted, name);
         if (user == NULL)
-                fault(loading, node->start_mark, "no_auth_user %s is not one of the users; add it there", quoted);
+                document_fault(loading->document, node, "no_auth_user %s is not one of the users; add it there",
+                               quoted);
         else if (user->listeners == UINT32_MAX)
-                fault(loading, node->start_mark,
-                      "no_auth_user %s may come in at every address; name its listeners, so that none is open by "
-                      "mistake: listeners: [127.0.0.1:4222]",
-                      quoted);
+                document_fault(
+                        loading->document, node,
+                        "no_auth_user %s may come in at every address; name its listeners, so that none is open by "
+                        "mistake: listeners: [127.0.0.1:4222]",
+                        quoted);
         else
                 loading->users->no_auth = user;
 }
@@ -612,14 +511,71 @@ static size_t list_size(const yaml_node_t *node)
                        : (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
 }
 
-static void read_users(struct loading *loading, const yaml_node_t *root)
+struct digest_seen {
+        const struct user *user;
+        const yaml_node_t *node;
+};
+
+static int compare_digests(const void *a, const void *b)
 {
-        static const char *const keys[] = {"users", "tokens", "no_auth_user", NULL};
+        const struct digest_seen *first = a, *second = b;
+        int order = memcmp(first->user->digest, second->user->digest, TOKEN_DIGEST_BYTES);
+        return order != 0 ? order
+                          : (first->user->index > second->user->index) - (first->user->index < second->user->index);
+}
+
+/* The value of `token` in an item of the list that was read before. */
+static const yaml_node_t *token_node(struct loading *loading, const yaml_node_t *item)
+{
+        for (const yaml_node_pair_t *pair = item->data.mapping.pairs.start; pair < item->data.mapping.pairs.top; pair++)
+                if (strcmp((const char *)node_at(loading, pair->key)->data.scalar.value, "token") == 0)
+                        return node_at(loading, pair->value);
+        return item;
+}
+
+/* Of two tokens with one hash, which of the two names came in would be chance. */
+static void refuse_equal_tokens(struct loading *loading, const yaml_node_t *tokens)
+{
         struct users *users = loading->users;
-        yaml_node_t *values[KEYS_MAX];
-        if (!read_mapping(loading, root, "the file", keys, values))
+        size_t count = list_size(tokens), seen_count = 0;
+        struct digest_seen *seen = count == 0 ? NULL : calloc(count, sizeof *seen);
+        if (count == 0)
                 return;
-        size_t count = list_size(values[0]) + list_size(values[1]);
+        if (seen == NULL) {
+                out_of_memory(loading);
+                return;
+        }
+        for (size_t i = 0; i < count; i++) {
+                const struct user *user = &users->users[users->users_count - count + i];
+                const yaml_node_t *node = token_node(loading, node_at(loading, tokens->data.sequence.items.start[i]));
+                if (user->bcrypt == NULL)
+                        seen[seen_count++] = (struct digest_seen){user, node};
+                for (size_t k = 0; user->bcrypt != NULL && users->bcrypt_tokens[k] != user; k++)
+                        if (strcmp(users->bcrypt_tokens[k]->bcrypt, user->bcrypt) == 0)
+                                document_fault(
+                                        loading->document, node,
+                                        "the tokens \"%.*s\" and \"%.*s\" have the same hash; draw one anew with "
+                                        "`spate passwd --token`",
+                                        (int)users->bcrypt_tokens[k]->name.size,
+                                        (const char *)users->bcrypt_tokens[k]->name.bytes, (int)user->name.size,
+                                        (const char *)user->name.bytes);
+        }
+        qsort(seen, seen_count, sizeof *seen, compare_digests);
+        for (size_t i = 1; i < seen_count; i++)
+                if (memcmp(seen[i - 1].user->digest, seen[i].user->digest, TOKEN_DIGEST_BYTES) == 0)
+                        document_fault(loading->document, seen[i].node,
+                                       "the tokens \"%.*s\" and \"%.*s\" have the same hash; draw one anew with "
+                                       "`spate passwd --token`",
+                                       (int)seen[i - 1].user->name.size, (const char *)seen[i - 1].user->name.bytes,
+                                       (int)seen[i].user->name.size, (const char *)seen[i].user->name.bytes);
+        free(seen);
+}
+
+static void read_users(struct loading *loading, const struct users_nodes *nodes)
+{
+        const yaml_node_t *lists[2] = {nodes->users, nodes->tokens};
+        struct users *users = loading->users;
+        size_t count = list_size(nodes->users) + list_size(nodes->tokens);
         users->users = calloc(count + 1, sizeof *users->users);
         users->by_name_count = (size_t)1 << bits_log2_ceil(2 * (count + 1));
         users->by_name = calloc(users->by_name_count, sizeof *users->by_name);
@@ -630,15 +586,18 @@ static void read_users(struct loading *loading, const yaml_node_t *root)
         for (int is_token = 0; is_token < 2; is_token++) {
                 const yaml_node_item_t *items;
                 size_t items_count;
-                if (values[is_token] == NULL)
+                if (lists[is_token] == NULL)
                         continue;
-                if (!is_list(loading, values[is_token], keys[is_token], &items, &items_count))
+                if (!document_list(loading->document, lists[is_token], is_token ? "tokens" : "users", &items,
+                                   &items_count))
                         return;
-                for (size_t i = 0; i < items_count && loading->failed == 0; i++)
+                for (size_t i = 0; i < items_count && loading->document->failed == 0; i++)
                         read_user(loading, node_at(loading, items[i]), is_token == 1);
         }
-        if (values[2] != NULL && loading->failed == 0)
-                read_no_auth_user(loading, values[2]);
+        if (loading->document->failed == 0)
+                refuse_equal_tokens(loading, nodes->tokens);
+        if (nodes->no_auth_user != NULL && loading->document->failed == 0)
+                read_no_auth_user(loading, nodes->no_auth_user);
 }
 
 /* A salt and hash of no password: drawn, not computed. */
@@ -657,92 +616,41 @@ static void write_dummy(struct users *users)
         bcrypt_tidy(users->dummy);
 }
 
-static void read_document(struct loading *loading, yaml_parser_t *parser)
+int users_read(struct users **out, struct document *document, const struct users_nodes *nodes,
+               const struct users_context *context)
 {
-        if (!yaml_parser_load(parser, &loading->document)) {
-                if (parser->error == YAML_MEMORY_ERROR)
-                        out_of_memory(loading);
-                else if (parser->error == YAML_READER_ERROR)
-                        fault(loading, parser->mark, "byte %zu is not part of any text: %s; save it as UTF-8",
-                              parser->problem_offset, parser->problem);
-                else
-                        fault(loading, parser->problem_mark, "it is not YAML: %s",
-                              parser->problem == NULL ? "unknown" : parser->problem);
-                return;
-        }
-        const yaml_node_t *root = yaml_document_get_root_node(&loading->document);
-        if (root == NULL)
-                fault(loading, (yaml_mark_t){0}, "it is empty; write users: [] for nobody");
-        else
-                read_users(loading, root);
-        yaml_document_t rest;
-        if (loading->failed == 0 && !yaml_parser_load(parser, &rest)) {
-                fault(loading, parser->problem_mark, "it is not YAML: %s",
-                      parser->problem == NULL ? "unknown" : parser->problem);
-        } else if (loading->failed == 0) {
-                const yaml_node_t *second = yaml_document_get_root_node(&rest);
-                if (second != NULL)
-                        fault(loading, second->start_mark, "a second document begins; keep one in a file");
-                yaml_document_delete(&rest);
-        }
-        yaml_document_delete(&loading->document);
-}
-
-int users_parse(struct users **out, const char *name, struct span text, const struct users_context *context,
-                char error[OPTIONS_ERROR_BYTES])
-{
-        struct loading loading = {.name = name, .context = context, .error = error};
-        yaml_parser_t parser;
+        struct loading loading = {.document = document, .context = context};
         assert(context->listeners_count <= 32);
         loading.users = calloc(1, sizeof *loading.users);
-        if (loading.users == NULL || !yaml_parser_initialize(&parser)) {
+        if (loading.users == NULL) {
                 out_of_memory(&loading);
-                free(loading.users);
-                return loading.failed;
+                return document->failed;
         }
         loading.users->sets = context->sets;
         random_secret(&loading.users->seed, sizeof loading.users->seed);
-        yaml_parser_set_input_string(&parser, text.bytes == NULL ? (const uint8_t *)"" : text.bytes, text.size);
-        read_document(&loading, &parser);
-        yaml_parser_delete(&parser);
-        if (loading.failed != 0) {
+        read_users(&loading, nodes);
+        if (document->failed != 0) {
                 users_free(loading.users);
-                return loading.failed;
+                return document->failed;
         }
         write_dummy(loading.users);
         *out = loading.users;
         return 0;
 }
 
-/* Reads the whole of a regular file; 0 or -errno. */
-static int read_file(const char *path, uint8_t **bytes, size_t *size)
+int users_parse(struct users **users, const char *name, struct span text, const struct users_context *context,
+                char error[OPTIONS_ERROR_BYTES])
 {
-        struct stat about;
-        int error = 0;
-        int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        *bytes = NULL;
-        *size = 0;
-        if (file < 0)
-                return -errno;
-        if (fstat(file, &about) != 0)
-                error = -errno;
-        else if (!S_ISREG(about.st_mode))
-                error = -EISDIR;
-        else if ((uint64_t)about.st_size > USERS_FILE_BYTES_MAX)
-                error = -EFBIG;
-        else if ((*bytes = malloc((size_t)about.st_size + 1)) == NULL)
-                error = -ENOMEM;
-        while (error == 0 && *size < (size_t)about.st_size) {
-                ssize_t got = read(file, *bytes + *size, (size_t)about.st_size - *size);
-                if (got < 0 && errno != EINTR)
-                        error = -errno;
-                else if (got == 0)
-                        break;
-                else if (got > 0)
-                        *size += (size_t)got;
-        }
-        close(file);
-        return error;
+        static const char *const keys[] = {"users", "tokens", "no_auth_user", NULL};
+        struct document document = {.name = name, .nothing = "write users: [] for nobody", .error = error};
+        const yaml_node_t *values[DOCUMENT_KEYS_MAX];
+        if (document_parse(&document, text) == 0 &&
+            document_mapping(&document, document_root(&document), "the file", keys, values, NULL, NULL))
+                users_read(users, &document,
+                           &(struct users_nodes){.users = values[0], .tokens = values[1], .no_auth_user = values[2]},
+                           context);
+        document_fini(&document);
+        return document.failed;
 }
 
 int users_load(struct users **users, const char *path, const struct users_context *context,
@@ -750,14 +658,8 @@ int users_load(struct users **users, const char *path, const struct users_contex
 {
         uint8_t *bytes;
         size_t size;
-        int failed = read_file(path, &bytes, &size);
-        if (failed == -EISDIR)
-                snprintf(error, OPTIONS_ERROR_BYTES, "--users %s: it is not a regular file", path);
-        else if (failed == -EFBIG)
-                snprintf(error, OPTIONS_ERROR_BYTES, "--users %s: it is larger than 64 MiB", path);
-        else if (failed != 0)
-                snprintf(error, OPTIONS_ERROR_BYTES, "--users %s: %s", path, strerror(-failed));
-        else
+        int failed = document_read_file(path, "--users", USERS_FILE_BYTES_MAX, &bytes, &size, error);
+        if (failed == 0)
                 failed = users_parse(users, path, span_of(bytes, size), context, error);
         if (bytes != NULL)
                 explicit_bzero(bytes, size);

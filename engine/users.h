@@ -17,7 +17,7 @@
 
 #include "engine/base/epoch.h"
 #include "engine/base/map.h"
-#include "engine/base/options.h"
+#include "engine/document.h"
 #include "engine/permissions.h"
 
 #define USER_NAME_BYTES_MAX 256
@@ -64,6 +64,14 @@ int users_load(struct users **users, const char *path, const struct users_contex
 /* The same of bytes in memory; `name` stands for the file in errors. */
 int users_parse(struct users **users, const char *name, struct span text, const struct users_context *context,
                 char error[OPTIONS_ERROR_BYTES]);
+/* Where they stand in a document that has more; NULL: absent. */
+struct users_nodes {
+        const yaml_node_t *users, *tokens, *no_auth_user;
+};
+
+/* The same of a document that was parsed; a fault is document->failed, and told there. */
+int users_read(struct users **users, struct document *document, const struct users_nodes *nodes,
+               const struct users_context *context);
 /* On the thread that owns context->sets. Accepts NULL. */
 void users_free(struct users *users);
 

@@ -527,7 +527,7 @@ def _():
             alice.hear('MSG w.x 2 1\r\nx\r\n')
             # A file with a fault changes nothing, and is told.
             write(path, 'users: [')
-            reload(server, 'event=users_kept')
+            reload(server, 'event=reload_refused')
             assert f'{path}:2:1: ' in server.log(), server.log()
             for wire in (alice, bob, carol):
                 wire.settle()

@@ -190,7 +190,15 @@ static void every_fault_is_told_with_its_place(void **state)
         refuse("no_auth_user: a\n", "1:15", "not one of the users");
         refuse("users: [{name: a, password: " HASH "}]\nno_auth_user: a\n", "2:15", "name its listeners");
         refuse("users: []\n---\nusers: []\n", "3:1", "second document");
-        refuse("users: []\n\xff\n", "1:1", "UTF-8");
+        refuse("users: []\n\xff\n", "2:1", "UTF-8");
+        refuse("users:\n\t- {name: a}\n", "2:1", "a tab stands");
+        refuse("tokens: [{name: a, token: \"sha256:"
+               "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+               "\"}, {name: b, token: \"sha256:"
+               "000102030405060708090A0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+               "\"}]\n",
+               "1:120", "\"a\" and \"b\" have the same hash");
+        refuse("tokens:\n- {name: a, token: " HASH "}\n- {name: b, token: " HASH "}\n", "3:20", "the same hash");
 }
 
 static void a_changed_file_never_does_harm(void **state)
@@ -222,7 +230,7 @@ static void a_file_that_is_not_there_is_told(void **state)
         assert_int_equal(users_load(&users, "/nonexistent/users", &context, error), -ENOENT);
         assert_non_null(strstr(error, "/nonexistent/users"));
         assert_true(users_load(&users, "/", &context, error) < 0);
-        assert_non_null(strstr(error, "regular file"));
+        assert_non_null(strstr(error, "it is a folder"));
 }
 
 static void a_file_is_read(void **state)
