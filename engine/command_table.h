@@ -12,6 +12,10 @@
         ROW("run",     command_run,         "the engine",      &run_options,    NULL,  "[options]",                   "start the engine (also without any command)", \
             "Starts the engine in the foreground. It listens on loopback until users are named with --users, prints what memory it may use and lines to try, and logs to standard error.\n" \
             "SIGTERM or SIGINT ends it in order: clients are told, what is theirs is sent, then connections close; a second one ends it at once. SIGHUP reads the users file again.") \
+        ROW("check",   check_main,          "the engine",      &run_options,    NULL,  "[options]",                   "read and check what run would, and start nothing", \
+            "Takes the options of `spate run`. Reads and checks everything that can be without starting: the configuration file, options, users, addresses, CPUs.") \
+        ROW("config",  config_main,         "the engine",      &run_options,    "show|diff|defaults", "show|diff|defaults [--json] [options]", "what the configuration is, and where each value is from", \
+            "show prints every option, its value and where that is from; diff those that are not at their default; both take the options of `spate run`, and --json. defaults prints a commented file with all of them.") \
         ROW("status",  client_status_main,  "the engine",      &status_options, NULL,  "[options]",                   "what a running engine says of itself", "") \
         ROW("losses",  client_losses_main,  "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
             "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \

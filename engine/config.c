@@ -374,9 +374,10 @@ static void read_section(struct reading *reading, struct span name, const yaml_n
         const yaml_node_t *inline_node = config->users.users != NULL    ? config->users.users
                                          : config->users.tokens != NULL ? config->users.tokens
                                                                         : config->users.no_auth_user;
-        if (config->has_inline_users && reading->options->values[OPTION_USERS].source == OPTION_FROM_FILE)
-                document_fault(reading->document, inline_node,
-                               "users stand here and in a users_file; keep one of the two");
+        for (size_t i = 0; i < plain_count && config->has_inline_users; i++)
+                if (section.rows[i] == OPTION_USERS && values[i] != NULL)
+                        document_fault(reading->document, inline_node,
+                                       "users stand here and in a users_file; keep one of the two");
 }
 
 static void read_version(struct document *document, const yaml_node_t *node)

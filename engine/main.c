@@ -7,6 +7,7 @@
 #include "engine/base/options.h"
 #include "engine/client.h"
 #include "engine/command_table.h"
+#include "engine/configview.h"
 #include "engine/passwd.h"
 #include "engine/run.h"
 

@@ -427,6 +427,8 @@ int options_read_file_value(struct options *options, size_t row, struct span tex
                 describe_allowed(allowed, of);
                 return refuse(error, "%s cannot be %s: %s; %s would do", of->key, shown, why, allowed);
         }
+        if (value->source > OPTION_FROM_FILE)
+                return 0;
         bool is_added = of->is_list && value->source == OPTION_FROM_FILE;
         size_t items_count = is_added ? value->item_places_count : 0;
         struct option_place *places = calloc(items_count + 1, sizeof *places);

@@ -77,7 +77,8 @@ int options_read_environment(struct options *options, char *const *environment, 
 int options_read_flags(struct options *options, int argc, char *const *argv, int first, int *next,
                        char error[OPTIONS_ERROR_BYTES]);
 
-/* Takes a value from the file: one of an option that is no list, or of a list the next item. 0, or -EINVAL with the
+/* Takes a value from the file: one of an option that is no list, or of a list the next item. Checked also where a flag
+ * or the environment wins. 0, or -EINVAL with the
  * reason and what would do in `error`, for the caller to say where; -ENOMEM with nothing. */
 int options_read_file_value(struct options *options, size_t row, struct span text, struct option_place place,
                             char error[OPTIONS_ERROR_BYTES]);
