@@ -628,6 +628,11 @@ void auth_reload(struct auth *auth)
         gate_ask(gate, &gate->reload_message);
 }
 
+bool auth_is_reloading(const struct auth *auth)
+{
+        return auth->gates[0].is_reloading;
+}
+
 /* ---- beginning and end ---- */
 
 static int gate_init(struct auth_gate *gate, struct auth *auth)

@@ -51,6 +51,8 @@ void auth_free(struct auth *auth);
 /* Reads the users again, and with them whatever else `load` reads. The first reactor's thread. What comes of it is
  * logged. */
 void auth_reload(struct auth *auth);
+/* One is under way. Where auth_reload() is called. */
+bool auth_is_reloading(const struct auth *auth);
 /* is_inline: does what is there to do. */
 void auth_work(struct auth *auth);
 

@@ -72,8 +72,14 @@ void cores_publish_settings(struct cores *cores, const struct reactor_settings *
         /* Release: pairs with the acquire in cores_published_settings(). */
         atomic_store_explicit(&cores->settings, settings, memory_order_release);
         for (unsigned i = 0; i < cores->count; i++)
-                if (cores->core[i].bell.wake != NULL)
-                        cores->core[i].bell.wake(cores->core[i].bell.sleeper);
+                cores_wake(cores, i);
+}
+
+void cores_wake(const struct cores *cores, unsigned reactor)
+{
+        const struct bell *bell = &cores->core[reactor].bell;
+        if (bell->wake != NULL)
+                bell->wake(bell->sleeper);
 }
 
 const struct reactor_settings *cores_published_settings(const struct cores *cores)

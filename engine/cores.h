@@ -58,6 +58,9 @@ void cores_publish_settings(struct cores *cores, const struct reactor_settings *
 /* On a reactor's thread, good until the turn ends. */
 const struct reactor_settings *cores_published_settings(const struct cores *cores);
 
+/* Makes a reactor turn. Any thread. */
+void cores_wake(const struct cores *cores, unsigned reactor);
+
 /* The same on every reactor. */
 uint64_t cores_name_hash(const struct cores *cores, struct span name);
 

@@ -112,7 +112,7 @@ int crew_start(struct crew *crew)
         int failed = 0;
         assert(crew->running_count == 1);
         pulse_take_thread(&crew->mates[0].reactor->pulse);
-        /* A thread is born with the mask of who starts it: every signal is for the first one. */
+        /* A thread is born with the mask of who starts it, and no reactor takes signals. */
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         while (failed == 0 && crew->running_count < crew->count) {
@@ -124,6 +124,26 @@ int crew_start(struct crew *crew)
         if (failed != 0)
                 crew_halt(crew);
         return -failed;
+}
+
+static void mate_wake(void *reactor)
+{
+        io_wake(((struct reactor *)reactor)->io);
+}
+
+int crew_be_watched(struct crew *crew, struct watch *watch, uint64_t end_ns)
+{
+        static_assert(MATCH_REACTORS_MAX <= WATCH_REACTORS_MAX, "all of them are watched");
+        struct watch_reactor reactors[WATCH_REACTORS_MAX];
+        for (unsigned i = 0; i < crew->count; i++) {
+                struct reactor *reactor = crew->mates[i].reactor;
+                reactors[i] = (struct watch_reactor){
+                        .counters = &reactor->counters, .turns = COUNT_TURNS, .wake = mate_wake, .sleeper = reactor};
+        }
+        int failed = watch_start(watch, reactors, crew->count, end_ns);
+        if (failed != 0)
+                crew_halt(crew);
+        return failed;
 }
 
 void crew_halt(struct crew *crew)

@@ -11,6 +11,7 @@
 
 #include "engine/cpu.h"
 #include "engine/reactor.h"
+#include "engine/watch.h"
 
 struct crew;
 
@@ -26,6 +27,9 @@ struct reactor *crew_reactor(struct crew *crew, unsigned number);
 
 /* Starts the other threads, which take no signals. 0 or -errno; then none runs. */
 int crew_start(struct crew *crew);
+/* Has the watch see to it that all of them turn, and take the signals: watch_start(). 0 or -errno; then no thread runs.
+ */
+int crew_be_watched(struct crew *crew, struct watch *watch, uint64_t end_ns);
 /* Tells the other threads to turn no more, and waits until they have heard. */
 void crew_halt(struct crew *crew);
 

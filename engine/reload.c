@@ -28,7 +28,8 @@ struct reload {
         int bell; /* an eventfd: the thread of ours sleeps on it */
         pthread_t thread;
         bool has_thread;
-        struct counters stop; /* one: the thread is to end */
+        struct counters said;  /* by the first reactor's thread, for ours */
+        struct counters heard; /* the other way round */
 };
 
 /* ---- what has changed ---- */
@@ -175,7 +176,8 @@ int reload_load(void *context, const struct users_context *users_context, struct
 
 /* ---- a thread of our own ---- */
 
-enum { STOP, STOP_WORDS };
+enum { SAID_STOP, SAID_ASKS, SAID_COUNTERS };
+enum { HEARD_DONE, HEARD_COUNTERS }; /* so many of the asks */
 
 static void *loader_main(void *context)
 {
@@ -187,10 +189,14 @@ static void *loader_main(void *context)
                 char error[OPTIONS_ERROR_BYTES];
                 ssize_t got = read(reload->bell, &rings, sizeof rings);
                 assert(got == sizeof rings || errno == EINTR);
-                if (counter_read(&reload->stop, STOP) != 0)
+                if (counter_read(&reload->said, SAID_STOP) != 0)
                         return NULL;
-                if (got == sizeof rings)
-                        reload_load(reload, NULL, NULL, error);
+                uint64_t asks = counter_read(&reload->said, SAID_ASKS);
+                if (got != sizeof rings)
+                        continue;
+                reload_load(reload, NULL, NULL, error);
+                counter_set(&reload->heard, HEARD_DONE, asks);
+                cores_wake(reload->cores, 0);
         }
 }
 
@@ -222,8 +228,12 @@ int reload_new(struct reload **out, struct settings *settings, struct config *co
                const struct config_sources *sources)
 {
         struct reload *reload = calloc(1, sizeof *reload);
-        int failed = reload == NULL ? -ENOMEM : counters_init(&reload->stop, STOP_WORDS);
+        int failed = reload == NULL ? -ENOMEM : counters_init(&reload->said, SAID_COUNTERS);
+        if (failed == 0)
+                failed = counters_init(&reload->heard, HEARD_COUNTERS);
         if (failed != 0) {
+                if (reload != NULL)
+                        counters_fini(&reload->said);
                 free(reload);
                 settings_free(settings);
                 return failed;
@@ -256,7 +266,7 @@ void reload_stop(struct reload *reload)
 {
         if (reload == NULL || !reload->has_thread)
                 return;
-        counter_set(&reload->stop, STOP, 1);
+        counter_set(&reload->said, SAID_STOP, 1);
         loader_ring(reload);
         pthread_join(reload->thread, NULL);
         reload->has_thread = false;
@@ -273,18 +283,28 @@ void reload_free(struct reload *reload)
         if (reload->settings != reload->first)
                 settings_free(reload->settings);
         settings_free(reload->first);
-        counters_fini(&reload->stop);
+        counters_fini(&reload->heard);
+        counters_fini(&reload->said);
         free(reload);
 }
 
 void reload_ask(struct reload *reload)
 {
-        if (reload->auth != NULL)
+        if (reload->auth != NULL) {
                 auth_reload(reload->auth);
-        else if (reload->has_thread)
+        } else if (reload->has_thread) {
+                counter_add(&reload->said, SAID_ASKS, 1);
                 loader_ring(reload);
-        else
+        } else {
                 log_info("nothing_to_reload", "fix=\"start with --config FILE or --users FILE\"");
+        }
+}
+
+bool reload_is_under_way(const struct reload *reload)
+{
+        if (reload->auth != NULL)
+                return auth_is_reloading(reload->auth);
+        return counter_read(&reload->said, SAID_ASKS) != counter_read(&reload->heard, HEARD_DONE);
 }
 
 struct reload_drain reload_drain(const struct reload *reload)

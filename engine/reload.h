@@ -40,8 +40,10 @@ void reload_stop(struct reload *reload);
 
 /* From the first reactor's thread. What comes of it is logged. Asked while one is under way, it is done once more. */
 void reload_ask(struct reload *reload);
+/* What was asked for has not been done yet. From the same thread, which is woken at its end. */
+bool reload_is_under_way(const struct reload *reload);
 
-/* How long a drain may take, by what was published last. Any thread. */
+/* How long a drain may take, by what was published last. From the same thread. */
 struct reload_drain {
         uint64_t drain_ns, spread_ns;
 };

@@ -2,7 +2,6 @@
 #include "engine/run.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,44 +12,7 @@
 #include "engine/command_table.h"
 #include "engine/listening.h"
 #include "engine/reload.h"
-
-/* ---- signals: the only state that is not the reactor's ---- */
-
-static volatile sig_atomic_t stops_asked, reloads_asked;
-static struct io *io_to_wake;
-
-static void on_stop(int signal)
-{
-        int saved = errno;
-        (void)signal;
-        stops_asked++;
-        if (io_to_wake != NULL)
-                io_wake(io_to_wake);
-        errno = saved;
-}
-
-static void on_reload(int signal)
-{
-        int saved = errno;
-        (void)signal;
-        reloads_asked = 1;
-        if (io_to_wake != NULL)
-                io_wake(io_to_wake);
-        errno = saved;
-}
-
-static void catch_signals(struct io *io)
-{
-        struct sigaction stop = {.sa_handler = on_stop}, ignore = {.sa_handler = SIG_IGN};
-        struct sigaction reload = {.sa_handler = on_reload};
-        io_to_wake = io;
-        sigemptyset(&stop.sa_mask);
-        sigemptyset(&reload.sa_mask);
-        sigaction(SIGHUP, &reload, NULL);
-        sigaction(SIGTERM, &stop, NULL);
-        sigaction(SIGINT, &stop, NULL);
-        sigaction(SIGPIPE, &ignore, NULL);
-}
+#include "engine/watch.h"
 
 /* ---- users ---- */
 
@@ -122,25 +84,55 @@ static void log_backend(const struct io *io)
 
 #define DRAIN_LOOK_NS (10 * NS_PER_MS) /* how often the first reactor asks whether the others are through */
 
-/* In the thread of the first reactor. */
-static void turn_until_stopped(struct crew *crew, struct reload *reload)
+static uint64_t end_ns(const struct reload *reload)
 {
-        struct reactor *first = crew_reactor(crew, 0);
-        while (stops_asked == 0) {
-                reactor_turn(first, UINT64_MAX);
-                if (reloads_asked != 0) {
-                        reloads_asked = 0;
+        struct reload_drain drain = reload_drain(reload);
+        return drain.spread_ns + drain.drain_ns + WATCH_END_NS;
+}
+
+static void tell_ready(struct crew *crew, const struct watch *watch)
+{
+        char status[96];
+        snprintf(status, sizeof status, "serving, %s, %u reactor%s", io_traits(crew_reactor(crew, 0)->io)->name,
+                 crew_count(crew), crew_count(crew) > 1 ? "s" : "");
+        notify_ready(watch_notify(watch), status);
+}
+
+/* In the thread of the first reactor. */
+static void turn_until_told(struct crew *crew, struct watch *watch, struct reload *reload)
+{
+        bool is_reloading = false;
+        tell_ready(crew, watch);
+        for (uint64_t reloads = 0; watch_stops(watch) == 0;) {
+                reactor_turn(crew_reactor(crew, 0), UINT64_MAX);
+                if (unlikely(watch_reloads(watch) != reloads)) {
+                        reloads = watch_reloads(watch);
+                        is_reloading = true;
+                        notify_reloading(watch_notify(watch));
                         reload_ask(reload);
                 }
+                if (unlikely(is_reloading && !reload_is_under_way(reload))) {
+                        is_reloading = false;
+                        watch_set_end(watch, end_ns(reload));
+                        tell_ready(crew, watch);
+                }
         }
-        struct reload_drain drain = reload_drain(reload);
+}
+
+static void drain(struct crew *crew, struct watch *watch, struct reload_drain drain)
+{
+        struct reactor *first = crew_reactor(crew, 0);
+        char status[64];
         log_info("draining", "connections=%llu", (unsigned long long)crew_connections(crew));
+        snprintf(status, sizeof status, "draining %llu connections", (unsigned long long)crew_connections(crew));
+        notify_stopping(watch_notify(watch), status);
         uint64_t until_ns = clock_monotonic_ns() + drain.spread_ns + drain.drain_ns, now_ns;
         reactor_drain(first, drain.drain_ns, drain.spread_ns);
-        while (crew_connections(crew) > 0 && stops_asked == 1 && (now_ns = clock_monotonic_ns()) < until_ns) {
+        while (crew_connections(crew) > 0 && watch_stops(watch) == 1 && (now_ns = clock_monotonic_ns()) < until_ns) {
                 bool is_alone = crew_count(crew) == 1 || until_ns - now_ns < DRAIN_LOOK_NS;
                 reactor_turn(first, is_alone ? until_ns : now_ns + DRAIN_LOOK_NS);
         }
+        watch_halting(watch);
         crew_halt(crew);
         uint64_t lost = 0;
         for (unsigned i = 0; i < crew_count(crew); i++)
@@ -150,13 +142,15 @@ static void turn_until_stopped(struct crew *crew, struct reload *reload)
 }
 
 /* The exit status. */
-static int crew_serve(struct crew *crew, const struct settings *settings, struct reload *reload,
+static int crew_serve(struct crew *crew, struct watch *watch, const struct settings *settings, struct reload *reload,
                       char error[OPTIONS_ERROR_BYTES])
 {
         struct listening_bound bound;
         if (listening_start(crew, settings, &bound, error) != 0)
                 return EXIT_FAILED;
         int failed = crew_start(crew);
+        if (failed == 0)
+                failed = crew_be_watched(crew, watch, end_ns(reload));
         if (failed != 0) {
                 snprintf(error, OPTIONS_ERROR_BYTES,
                          "cannot start a thread for each of %u reactors: %s; see `ulimit -u`, or ask for fewer "
@@ -165,7 +159,8 @@ static int crew_serve(struct crew *crew, const struct settings *settings, struct
                 return EXIT_FAILED;
         }
         print_greeting(crew, bound.nats, bound.admin);
-        turn_until_stopped(crew, reload);
+        turn_until_told(crew, watch, reload);
+        drain(crew, watch, reload_drain(reload));
         return EXIT_OK;
 }
 
@@ -176,6 +171,11 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
         struct cores *cores = NULL;
         struct crew *crew = NULL;
         struct auth *auth = NULL;
+        struct watch *watch = NULL;
+        if (watch_new(&watch) != 0) {
+                snprintf(error, OPTIONS_ERROR_BYTES, "cannot start: no memory is left");
+                return EXIT_FAILED;
+        }
         settings_log(settings);
         int failed = start_users(&auth, settings, reload, error);
         if (failed == 0) {
@@ -187,6 +187,7 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
         config_fini(config);
         if (failed != 0) {
                 auth_free(auth);
+                watch_free(watch);
                 return EXIT_CONFIG;
         }
         settings->reactor.auth = auth;
@@ -208,11 +209,10 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
         } else {
                 const struct reactor *first = crew_reactor(crew, 0);
                 reload_serve(reload, cores);
-                catch_signals(first->io);
                 log_backend(first->io);
-                status = crew_serve(crew, settings, reload, error);
-                io_to_wake = NULL;
+                status = crew_serve(crew, watch, settings, reload, error);
         }
+        watch_free(watch);
         auth_stop(auth);
         reload_stop(reload);
         crew_free(crew);
