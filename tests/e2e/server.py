@@ -47,17 +47,20 @@ def find(program):
 
 class Server:
     """A running server. `kind` is 'spate' or 'reference'; `flags` and `backend` are for spate only; `before` is called in
-    the new process just before it becomes the server, which has `environment` as well as ours."""
+    the new process just before it becomes the server, which has `environment` as well as ours; `through` is a command
+    that becomes the server by itself."""
 
     config = None
 
-    def __init__(self, kind, settings=None, flags=(), backend=None, before=None, environment=None):
+    def __init__(self, kind, settings=None, flags=(), backend=None, before=None, environment=None,
+                 through=()):
         self.kind = kind
         self.settings = dict(settings or {})
         self.flags = list(flags)
         self.backend = backend or os.environ.get('E2E_BACKEND') or 'auto'
         self.before = before
         self.environment = dict(environment or {})
+        self.through = list(through)
         self.process = None
         logs = os.environ.get('E2E_LOGS') or tempfile.gettempdir()
         os.makedirs(logs, exist_ok=True)
@@ -116,7 +119,7 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))} | self.environment
         self.log_start = os.path.getsize(self.log_path)
         with open(self.log_path, 'ab') as log:
-            self.process = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', '--', *self.command(port)], stdout=log,
+            self.process = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', '--', *self.through, *self.command(port)], stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL, env=environment,
                                             preexec_fn=self.before)
 

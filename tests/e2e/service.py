@@ -5,13 +5,15 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 
-from server import PATIENCE, Server
-from suite import EXIT_FAILED, EXIT_OK, SECONDS, Suite, works
+from server import PATIENCE, ROOT, Server
+from suite import EXIT_FAILED, EXIT_OK, SECONDS, Skipped, Suite, clean_environment, works
 from talk import Wire
 import users
 
@@ -208,3 +210,69 @@ def signal_is_pending(server, number):
     with open(f'/proc/{server.process.pid}/status', encoding='utf-8') as status:
         pending = int(re.search(r'^ShdPnd:\s*([0-9a-f]+)', status.read(), re.M).group(1), 16)
     return pending >> (number - 1) & 1
+
+
+UNIT = os.path.join(ROOT, 'scripts/service/spate.service')
+
+
+@it('serves as its systemd unit confines it: system calls, address families, limits and no rights')
+def _():
+    confined = os.path.join(ROOT, 'tests/e2e/confined.py')
+    tried = subprocess.run([confined, UNIT, '/bin/true'], capture_output=True, text=True, check=False)
+    if tried.returncode == 77:
+        raise Skipped(tried.stdout.removeprefix('skipped: ').strip())
+    assert tried.returncode == 0, tried
+    with Manager() as manager:
+        os.chmod(manager.folder.name, 0o711)
+        os.chmod(os.path.join(manager.folder.name, 'notify'), 0o777)
+        environment = {**manager.environment, 'WATCHDOG_USEC': str(int(600000 * PATIENCE))}
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            path = os.path.join(folder, 'nats.sock')
+            with Server('spate', environment=environment, through=[confined, UNIT],
+                        flags=['--cpus', 'auto', '--reactors', '2', '--admin', '127.0.0.1:0', '--listen', f'unix:{path}']) as server:
+                assert 'READY' in manager.hear()
+                with open(f'/proc/{server.process.pid}/status', encoding='utf-8') as status:
+                    status = dict(re.findall(r'^(\w+):\t(.*)$', status.read(), re.M))
+                assert status['Seccomp'] == '2' and int(status['CapEff'], 16) == 0 and status['NoNewPrivs'] == '1', status
+                if os.cpu_count() > 1 and len(os.sched_getaffinity(0)) > 1:
+                    assert re.search('event=pinned reactors=2 ', server.log()), server.log()
+                    assert len(os.sched_getaffinity(thread_of(server, 'spate-1'))) == 1
+                asked = os.environ.get('E2E_BACKEND') or 'auto'
+                assert asked == 'auto' or f'event=backend name={asked}' in server.log(), server.log()
+                works(server)
+                for address in ('%s:%d' % server.address, f'unix:{path}'):
+                    round_trip(address)
+                assert 'WATCHDOG' in manager.hear()
+                server.process.send_signal(signal.SIGHUP)
+                assert 'RELOADING' in manager.hear_other_than('WATCHDOG')
+                assert 'READY' in manager.hear_other_than('WATCHDOG')
+                server.process.send_signal(signal.SIGTERM)
+                assert server.process.wait(SECONDS) == EXIT_OK, server.log()
+                assert not os.path.exists(path)
+
+
+def round_trip(address):
+    """With our own client commands, which are not confined."""
+    binary, environment = os.environ['SPATE_BIN'], clean_environment()
+    with subprocess.Popen([binary, 'sub', '--server', address, '--count', '1', 'confined.>'], env=environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as reader:
+        deadline = time.monotonic() + SECONDS
+        try:
+            while reader.poll() is None and time.monotonic() < deadline:
+                done = subprocess.run([binary, 'pub', '--server', address, 'confined.a', 'hello'], env=environment, check=False,
+                                      capture_output=True, timeout=SECONDS)
+                assert done.returncode == EXIT_OK, done
+                time.sleep(0.05)  # it may not have subscribed yet
+            assert reader.poll() == EXIT_OK and 'hello' in reader.stdout.read()
+        finally:
+            reader.kill()
+
+
+@it('has a systemd unit that exposes little')
+def _():
+    if not shutil.which('systemd-analyze'):
+        raise Skipped('systemd-analyze is not installed')
+    done = subprocess.run(['systemd-analyze', 'security', '--offline=true', '--threshold=20', '--no-pager', UNIT], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout[-1000:]

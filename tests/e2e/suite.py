@@ -14,6 +14,10 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_CONFIG = 0, 1, 2, 69, 7
 SECONDS = 20 * PATIENCE
 
 
+class Skipped(Exception):
+    """This test cannot run here, and why."""
+
+
 class Suite:
     """The tests of one module, in the order in which they are written: @it('does this')."""
 
@@ -34,6 +38,8 @@ class Suite:
             try:
                 play()
                 results.passed(f'spate {name}', time.monotonic() - began)
+            except Skipped as why:
+                results.skip(f'spate {name}', why)
             except (AssertionError, OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
                 results.fail(f'spate {name}', repr(error) if not str(error) else error)
 
