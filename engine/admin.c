@@ -10,6 +10,7 @@
 #include "engine/connections.h"
 #include "engine/metrics.h"
 #include "engine/question.h"
+#include "engine/readiness.h"
 #include "engine/reactor.h"
 #include "engine/statusjson.h"
 #include "io/wire/http.h"
@@ -90,10 +91,22 @@ static void answer_status(struct reactor *reactor, struct admin *admin, const st
         admin_give(reactor, admin, request, "application/json", text, text == NULL ? 0 : strlen(text));
 }
 
+/* Who answers is alive, also while it drains: whoever restarts what is not alive must leave it the time for that. */
 static void answer_health(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
-        admin_say(reactor, admin, request, reactor->is_stopping ? 503 : 200,
-                  reactor->is_stopping ? "draining\n" : "ok\n");
+        admin_say(reactor, admin, request, 200, "ok\n");
+}
+
+static void answer_readiness(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        struct adminquery query;
+        char text[READINESS_TEXT_BYTES];
+        if (!adminquery_read(request->query, ADMINQUERY_VERBOSE, &query)) {
+                admin_say(reactor, admin, request, 400, "the query may hold verbose\n");
+                return;
+        }
+        bool is_ready = readiness_write(reactor, query.given != 0, text);
+        admin_say(reactor, admin, request, is_ready ? 200 : 503, text);
 }
 
 /* ---- what every reactor is asked for ---- */
@@ -208,6 +221,7 @@ static const struct admin_page {
 } pages[] = {
         {"/", answer_list, "this list"},
         {"/healthz", answer_health, "is it alive"},
+        {"/readyz", answer_readiness, "may new clients come; verbose"},
         {"/metrics", answer_metrics, "for Prometheus"},
         {"/status", answer_status, "totals since the start, of all and of each reactor"},
         {"/losses", answer_losses, "who did not get what, the newest first; limit=, reactor="},

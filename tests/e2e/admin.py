@@ -5,9 +5,11 @@ import json
 import os
 import re
 import socket
+import subprocess
 import time
 
-from server import Server
+from lifecycle import metrics
+from server import Server, find
 from suite import SECONDS, Suite, admin_of
 from talk import Wire
 
@@ -187,3 +189,55 @@ def _():
         for path in ('/cohorts?limit=101', '/cohorts?sort=pending', '/cohorts?from=1'):
             status, _, body = server.ask(path)
             assert status == 400 and b'limit=1..100,' in body, (path, status, body)
+
+
+@it('is ready for new clients until it has no place for them, and alive all the time')
+def _():
+    with Watched('--max-connections', '3') as server:
+        assert server.ask('/readyz')[::2] == (200, b'ok\n')
+        assert server.ask('/readyz?verbose')[::2] == (200, b'[+] started\n[+] staying\n[+] memory\n[+] connections\nok\n')
+        inside = [client(server) for _ in range(3)]
+        status, _, body = server.ask('/readyz')
+        assert status == 503 and body.startswith(b'[-] connections: 3 of 3 clients') and body.endswith(b'not ready\n'), body
+        assert server.ask('/healthz')[::2] == (200, b'ok\n')
+        assert server.ask('/readyz?x')[0] == 400
+        inside.pop().close()
+        until('a place', lambda: server.ask('/readyz')[0] == 200)
+        for wire in inside:
+            wire.close()
+
+
+def check_metrics(text):
+    """What promtool has to say of it: nothing."""
+    done = subprocess.run([find('promtool'), 'check', 'metrics'], input=text, capture_output=True, check=False, timeout=SECONDS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b'', b''), (done.stdout, done.stderr)
+
+
+@it('has metrics that Prometheus has nothing to say against, of the process and of each reactor')
+def _():
+    with Watched() as server:
+        before = time.time()
+        wire, writer = client(server, 'SUB metrics.a 1'), client(server, *['PUB metrics.a 1', 'x'] * 10)
+        wire.hear_count(10)
+        check_metrics(server.ask('/metrics')[2])
+        found = metrics('%s:%d' % server.admin)
+        for name in ('process_cpu_seconds_total', 'process_resident_memory_bytes', 'process_virtual_memory_bytes', 'process_open_fds',
+                     'process_max_fds', 'process_start_time_seconds'):
+            assert found[name] > 0, name
+        assert abs(found['process_start_time_seconds'] - before) < 60 * SECONDS
+        for number in range(REACTORS):
+            def of(name, number=number):
+                return found['spate_reactor_%s{reactor="%d"}' % (name, number)]
+            assert 0 < of('cpu_seconds_total') <= of('busy_seconds_total') < 60 * SECONDS
+            assert of('memory_watermark') == 0 and of('stream_memory_limit_bytes') > of('stream_memory_bytes')
+            buckets = [value for name, value in found.items() if name.startswith('spate_turn_seconds_bucket{reactor="%d"' % number)]
+            assert len(buckets) == 12 and buckets == sorted(buckets), buckets
+            assert buckets[-1] == found['spate_turn_seconds_count{reactor="%d"}' % number] > 0
+        sums = [sum(value for name, value in found.items() if name.startswith('spate_reactor_connections')), found['spate_connections']]
+        assert sums[0] == sums[1] >= 2, sums
+        # A scrape is as large with many connections as with one.
+        lines = len(server.ask('/metrics')[2].splitlines())
+        many = [client(server) for _ in range(50)]
+        assert len(server.ask('/metrics')[2].splitlines()) == lines
+        for one in [wire, writer, *many]:
+            one.close()

@@ -242,7 +242,7 @@ def metrics(admin):
             assert match, line
             name = match.group(1)
             family = name if name in typed else re.sub(r'_(bucket|sum|count)$', '', name)
-            assert family in typed and name.startswith('spate_'), line
+            assert family in typed and name.startswith(('spate_', 'process_')), line
             assert line.rsplit(' ', 1)[0] not in samples, f'{line} is told twice'
             samples[line.rsplit(' ', 1)[0]] = float(match.group(3))
     return samples
