@@ -182,12 +182,24 @@ bool lane_close_open_span(struct lanes *lanes, struct lane *lane, bool by_force)
         return true;
 }
 
+uint64_t lane_sent_bytes(const struct lane *lane)
+{
+        uint64_t cohort_bytes = lane->cohort == NULL ? 0 : lane->cohort->stream.head_byte;
+        return lane->own.head_byte + lane->elsewhere_bytes + cohort_bytes - lane_pending_bytes(lane);
+}
+
+void lane_keep_sent(struct lane *lane, uint64_t sent_bytes)
+{
+        lane->elsewhere_bytes += sent_bytes - lane_sent_bytes(lane);
+}
+
 void lane_join(struct lanes *lanes, struct lane *lane, struct cohort *cohort)
 {
         assert(lane->cohort == NULL);
         assert(!lane->is_cut);
         cohort_settle(lanes, cohort); /* the others go on from an older place than the head */
         lane->cohort = cohort;
+        lane->elsewhere_bytes -= cohort->stream.head_byte;
         lane->idle = true;
         lane->begin_event = cohort->stream.head_event;
         lane->refused_before = cohort->refused;
@@ -210,6 +222,7 @@ static void lane_part(struct lanes *lanes, struct lane *lane)
         lane_tell_loss(lanes, lane, LOSS_NO_PERMISSION, refused, SPAN_NONE, SPAN_NONE);
         list_remove(&lane->link);
         lane->cohort = NULL;
+        lane->elsewhere_bytes += cohort->stream.head_byte;
         lane->idle = false;
         lane->place = (struct place){0};
         cohort->members_count--;
@@ -459,6 +472,7 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t 
                         lane_count_dropped(lanes, lane, LOSS_MEMORY_SHED, events_count);
                         lane_tell_loss(lanes, lane, LOSS_MEMORY_SHED, events_count, operation, operation);
                         stream_unpin(&lane->own, &lanes->memory, place.chunk);
+                        lane->elsewhere_bytes -= bytes;
                         lane_cut(lanes, lane, LOSS_MEMORY_SHED);
                         return;
                 }
@@ -792,6 +806,7 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
         uint64_t moved_events = 0;
         if (lane->is_cut)
                 return;
+        uint64_t sent_bytes = lane_sent_bytes(lane);
         size_t rest_bytes = !lane->ended && lane_place_not_lent(lane, &place) ? place_rest_bytes(place) : 0;
         bool is_copied = lane->lent_bytes == 0 && rest_bytes > 0 && lane_copy(lanes, lane, place, rest_bytes, &copy);
         lane_unblock(lane, LANE_HAS_BLOCKED);
@@ -807,16 +822,19 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
         } else {
                 lane_truncate(lanes, lane, lane->lent_bytes + rest_bytes, 0, 0, loss);
         }
+        lane_keep_sent(lane, sent_bytes);
         list_remove(&lane->ready_link);
         list_push_back(&lanes->cut, &lane->ready_link);
 }
 
 void lane_give_up(struct lanes *lanes, struct lane *lane)
 {
+        uint64_t sent_bytes = lane_sent_bytes(lane);
         assert(lane->is_cut);
         lane->ended = true;
         list_remove(&lane->ready_link);
         lane_truncate(lanes, lane, lane->lent_bytes, 0, 0, (enum loss)lane->loss);
+        lane_keep_sent(lane, sent_bytes);
 }
 
 struct lane *lanes_take_cut(struct lanes *lanes)

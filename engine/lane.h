@@ -62,11 +62,12 @@ struct lane {
         struct lane_span spare; /* for a cut, which must not fail when the pool of spans is empty */
         bool spare_used;
         /* What becomes of it when it lags. */
-        uint8_t policies;       /* bit enum lag_policy of each that an operation of it may have */
-        uint8_t format;         /* enum wire_format of its private events */
-        uint8_t blocking;       /* enum lane_blocking */
-        bool has_news;          /* something was skipped, and its peer was not told */
-        uint64_t skipped_bytes; /* all that was passed over so far */
+        uint8_t policies;         /* bit enum lag_policy of each that an operation of it may have */
+        uint8_t format;           /* enum wire_format of its private events */
+        uint8_t blocking;         /* enum lane_blocking */
+        bool has_news;            /* something was skipped, and its peer was not told */
+        uint64_t skipped_bytes;   /* all that was passed over so far */
+        uint64_t elsewhere_bytes; /* see lane_sent_bytes() */
         /* Limits of the memory that what it has to take holds at worst: rather more than the bytes to be sent. */
         uint64_t skip_bytes;       /* beyond so much, what may be dropped is */
         uint64_t cut_bytes;        /* beyond so much it is cut; UINT64_MAX: nothing of it asks for that */
@@ -187,6 +188,10 @@ struct lane *lanes_take_cut(struct lanes *lanes);
 
 /* Bytes still to be released, lent ones included. */
 uint64_t lane_pending_bytes(const struct lane *lane);
+/* Bytes that the network took so far, replies and framing included. Counted nowhere: a difference of where its streams
+ * end and what waits. What leaves its streams otherwise, and what its cohorts had before or after it, is taken into
+ * account when that happens. */
+uint64_t lane_sent_bytes(const struct lane *lane);
 /* The lane's account as of now, and how many of its events are still to be released. A step per closed span and a
  * search in each one's first chunk. */
 void lane_account(const struct lane *lane, struct account *account, uint64_t *pending);
@@ -206,6 +211,8 @@ void lane_wait_for_release(struct lanes *lanes, struct lane *lane);
 void lane_meet_blocking(struct lanes *lanes, struct lane *lane);
 
 /* For skip.c. */
+/* What has just been dropped or copied was not sent: it had sent `sent_bytes` before. */
+void lane_keep_sent(struct lane *lane, uint64_t sent_bytes);
 struct stream *lane_span_stream(struct lane *lane, const struct lane_span *span);
 /* Its events before number `event` have been taken. */
 void lane_span_released(struct lanes *lanes, struct lane *lane, struct lane_span *span, uint64_t event);

@@ -334,6 +334,7 @@ uint64_t lane_skip(struct lanes *lanes, struct lane *lane, uint64_t limit_bytes,
         struct place place;
         if (lane->is_cut || lane->ended || !lane_close_open_span(lanes, lane, false))
                 return 0;
+        uint64_t sent_bytes = lane_sent_bytes(lane);
         if (lane_place_not_lent(lane, &place)) {
                 size_t rest_bytes = place_rest_bytes(place);
                 bool is_ready = (lane->lent_bytes == 0 && rest_bytes > 0 && skip_copy_half(&skip, place, rest_bytes)) ||
@@ -344,6 +345,7 @@ uint64_t lane_skip(struct lanes *lanes, struct lane *lane, uint64_t limit_bytes,
                         skip_span(&skip);
         }
         skip_reopen(&skip);
+        lane_keep_sent(lane, sent_bytes);
         lane->skipped_bytes += skip.dropped_bytes;
         lane->has_news |= skip.skipped.count + skip.conflated.count > 0;
         loss_told_tell(&skip, &skip.skipped, loss);

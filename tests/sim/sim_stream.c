@@ -707,6 +707,9 @@ static void recount_lane(const struct subscriber *subscriber, struct count *coun
         if (lane->cohort != NULL && !lane->idle)
                 recount_pin(lane->place, counts, counts_count);
         must(lane->lent_bytes <= lane_pending_bytes(lane), "more is lent than waits");
+        must(lane_sent_bytes(lane) == subscriber->released_bytes, "lane %llx: %llu bytes were sent, and %llu released",
+             (unsigned long long)lane->id, (unsigned long long)lane_sent_bytes(lane),
+             (unsigned long long)subscriber->released_bytes);
         if (!lane->is_cut)
                 must(lane_pending_bytes(lane) ==
                              expected_bytes(subscriber) - subscriber->released_bytes - subscriber->lane.skipped_bytes,
