@@ -8,11 +8,13 @@
 #include "engine/adminquery.h"
 #include "engine/cohorts.h"
 #include "engine/connections.h"
+#include "engine/connz.h"
 #include "engine/metrics.h"
 #include "engine/question.h"
 #include "engine/readiness.h"
 #include "engine/reactor.h"
 #include "engine/statusjson.h"
+#include "engine/varz.h"
 #include "io/wire/http.h"
 
 #define REQUEST_BYTES_MAX 8192
@@ -76,6 +78,12 @@ static void admin_give(struct reactor *reactor, struct admin *admin, const struc
         free(text);
 }
 
+static void admin_give_json(struct reactor *reactor, struct admin *admin, const struct http_request *request,
+                            char *text)
+{
+        admin_give(reactor, admin, request, "application/json", text, text == NULL ? 0 : strlen(text));
+}
+
 /* ---- what one reactor can tell of all ---- */
 
 static void answer_metrics(struct reactor *reactor, struct admin *admin, const struct http_request *request)
@@ -87,8 +95,7 @@ static void answer_metrics(struct reactor *reactor, struct admin *admin, const s
 
 static void answer_status(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
-        char *text = statusjson_write(reactor);
-        admin_give(reactor, admin, request, "application/json", text, text == NULL ? 0 : strlen(text));
+        admin_give_json(reactor, admin, request, statusjson_write(reactor));
 }
 
 /* Who answers is alive, also while it drains: whoever restarts what is not alive must leave it the time for that. */
@@ -140,14 +147,28 @@ static void admin_refuse_query(struct reactor *reactor, struct admin *admin, con
         admin_say(reactor, admin, request, 400, text);
 }
 
-/* Asks every reactor, or the one in the query. The connection is held until the answer has been given. `sorted` is
- * asked for by sort=pending. */
-static void admin_ask(struct reactor *reactor, struct admin *admin, const struct http_request *request, unsigned taken,
-                      uint64_t limit, uint64_t limit_max, question_write *write, question_write *sorted)
+/* Asks the reactors in `reactors`. The connection is held until the answer has been given. */
+static void admin_ask(struct reactor *reactor, struct admin *admin, const struct http_request *request,
+                      uint64_t reactors, const struct question_kind *kind, const struct question_terms *terms)
+{
+        admin->keep_alive = request->keep_alive;
+        admin->is_head = request->is_head;
+        peer_hold(reactor, &admin->peer, PEER_HELD_QUESTION);
+        int error = question_ask(reactor, admin->peer.lane.id, reactors, kind, terms, admin_answered);
+        if (error == 0)
+                return;
+        peer_release(reactor, &admin->peer, PEER_HELD_QUESTION);
+        admin_say(reactor, admin, request, 503, "too many questions at once; try again\n");
+}
+
+/* Asks every reactor, or the one in the query, for so many rows. `sorted` is asked for by sort=pending. */
+static void admin_ask_rows(struct reactor *reactor, struct admin *admin, const struct http_request *request,
+                           unsigned taken, uint32_t limit, uint32_t limit_max, const struct question_kind *kind,
+                           const struct question_kind *sorted)
 {
         struct adminquery query = {.limit = limit, .reactor = UINT64_MAX};
         unsigned count = reactor->cores->count;
-        bool is_read = adminquery_read(request->query, taken, &query);
+        bool is_read = adminquery_read(request->query, taken | ADMINQUERY_LIMIT | ADMINQUERY_REACTOR, &query);
         bool is_sorted = (query.given & ADMINQUERY_SORT) != 0;
         bool is_in_range =
                 query.limit >= 1 && query.limit <= limit_max && (query.reactor == UINT64_MAX || query.reactor < count);
@@ -157,57 +178,78 @@ static void admin_ask(struct reactor *reactor, struct admin *admin, const struct
                 admin_refuse_query(reactor, admin, request, taken, limit_max);
                 return;
         }
-        uint64_t reactors = query.reactor != UINT64_MAX ? (uint64_t)1 << query.reactor : UINT64_MAX >> (64 - count);
-        admin->keep_alive = request->keep_alive;
-        admin->is_head = request->is_head;
-        peer_hold(reactor, &admin->peer, PEER_HELD_QUESTION);
-        int error = question_ask(reactor, admin->peer.lane.id, reactors, is_sorted ? sorted : write, admin_answered,
-                                 (uint32_t)query.from, (uint32_t)query.limit);
-        if (error == 0)
-                return;
-        peer_release(reactor, &admin->peer, PEER_HELD_QUESTION);
-        admin_say(reactor, admin, request, 503, "too many questions at once; try again\n");
+        struct question_terms terms = {.from = (uint32_t)query.from, .limit = (uint32_t)query.limit};
+        admin_ask(reactor, admin, request,
+                  query.reactor != UINT64_MAX ? (uint64_t)1 << query.reactor : UINT64_MAX >> (64 - count),
+                  is_sorted ? sorted : kind, &terms);
 }
 
-static char *write_losses(struct reactor *reactor, uint32_t from, uint32_t limit)
+static char *write_losses(struct reactor *reactor, const struct question_terms *terms)
 {
-        (void)from;
         return ledger_write_json(&reactor->ledger, &reactor->lanes.account, reactor->settings.number,
-                                 io_now_ns(reactor->io), limit);
+                                 io_now_ns(reactor->io), terms->limit);
 }
 
-static char *write_connections(struct reactor *reactor, uint32_t from, uint32_t limit)
+static char *write_connections(struct reactor *reactor, const struct question_terms *terms)
 {
-        return connections_write_json(reactor, from, limit);
+        return connections_write_json(reactor, terms->from, terms->limit);
 }
 
-static char *write_pending(struct reactor *reactor, uint32_t from, uint32_t limit)
+static char *write_pending(struct reactor *reactor, const struct question_terms *terms)
 {
-        (void)from;
-        return connections_write_pending(reactor, limit);
+        return connections_write_pending(reactor, terms->limit);
 }
 
-static char *write_cohorts(struct reactor *reactor, uint32_t from, uint32_t limit)
+static char *write_cohorts(struct reactor *reactor, const struct question_terms *terms)
 {
-        (void)from;
-        return cohorts_write_json(reactor, limit);
+        return cohorts_write_json(reactor, terms->limit);
 }
+
+static const struct question_kind losses_question = {write_losses, NULL},
+                                  connections_question = {write_connections, NULL},
+                                  pending_question = {write_pending, NULL}, cohorts_question = {write_cohorts, NULL};
 
 static void answer_losses(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
-        admin_ask(reactor, admin, request, ADMINQUERY_LIMIT | ADMINQUERY_REACTOR, 100, LEDGER_ROWS, write_losses, NULL);
+        admin_ask_rows(reactor, admin, request, 0, 100, LEDGER_ROWS, &losses_question, NULL);
 }
 
 static void answer_connections(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
-        admin_ask(reactor, admin, request, ADMINQUERY_LIMIT | ADMINQUERY_REACTOR | ADMINQUERY_FROM | ADMINQUERY_SORT,
-                  100, CONNECTIONS_ROWS_MAX, write_connections, write_pending);
+        admin_ask_rows(reactor, admin, request, ADMINQUERY_FROM | ADMINQUERY_SORT, 100, CONNECTIONS_ROWS_MAX,
+                       &connections_question, &pending_question);
 }
 
 static void answer_cohorts(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
-        admin_ask(reactor, admin, request, ADMINQUERY_LIMIT | ADMINQUERY_REACTOR, 10, COHORTS_ROWS_MAX, write_cohorts,
-                  NULL);
+        admin_ask_rows(reactor, admin, request, 0, 10, COHORTS_ROWS_MAX, &cohorts_question, NULL);
+}
+
+/* ---- what clients of nats-server's monitoring ask for ---- */
+
+static void answer_varz(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        admin_give_json(reactor, admin, request, varz_write(reactor));
+}
+
+static void answer_subsz(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        admin_give_json(reactor, admin, request, varz_write_subsz(reactor));
+}
+
+static void answer_routez(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        admin_give_json(reactor, admin, request, varz_write_routez(reactor));
+}
+
+static void answer_connz(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        struct question_terms terms;
+        char error[CONNZ_ERROR_BYTES];
+        if (connz_read(request->query, &terms, error))
+                admin_ask(reactor, admin, request, UINT64_MAX >> (64 - reactor->cores->count), &connz_question, &terms);
+        else
+                admin_say(reactor, admin, request, 400, error);
 }
 
 /* ---- which path is which ---- */
@@ -228,6 +270,10 @@ static const struct admin_page {
         {"/connections", answer_connections,
          "the account of each; limit=, from=, reactor=, or sort=pending: the furthest behind"},
         {"/cohorts", answer_cohorts, "the largest of those that share a stream; limit=, reactor="},
+        {"/varz", answer_varz, "as nats-server's, for nats-top and exporters"},
+        {"/connz", answer_connz, "the same of the connections; limit=, offset=, sort=, subs=, auth="},
+        {"/subsz", answer_subsz, "the same of the subscriptions"},
+        {"/routez", answer_routez, "the same of other servers: there are none"},
 };
 
 static size_t write_list(char *text, size_t size, const char *first)

@@ -23,11 +23,16 @@ static bool read_part(struct span part, unsigned taken, struct adminquery *read)
                 struct span name;
                 enum adminquery_key key;
                 uint64_t *number;
-        } keys[] = {{SPAN("limit"), ADMINQUERY_LIMIT, &read->limit},
-                    {SPAN("from"), ADMINQUERY_FROM, &read->from},
-                    {SPAN("reactor"), ADMINQUERY_REACTOR, &read->reactor},
-                    {SPAN("sort"), ADMINQUERY_SORT, NULL},
-                    {SPAN("verbose"), ADMINQUERY_VERBOSE, NULL}};
+                struct span *word;
+        } keys[] = {{SPAN("limit"), ADMINQUERY_LIMIT, &read->limit, NULL},
+                    {SPAN("from"), ADMINQUERY_FROM, &read->from, NULL},
+                    {SPAN("reactor"), ADMINQUERY_REACTOR, &read->reactor, NULL},
+                    {SPAN("offset"), ADMINQUERY_OFFSET, &read->offset, NULL},
+                    {SPAN("sort"), ADMINQUERY_SORT, NULL, &read->sort},
+                    {SPAN("subs"), ADMINQUERY_SUBS, NULL, &read->subs},
+                    {SPAN("auth"), ADMINQUERY_AUTH, NULL, &read->auth},
+                    {SPAN("state"), ADMINQUERY_STATE, NULL, &read->state},
+                    {SPAN("verbose"), ADMINQUERY_VERBOSE, NULL, NULL}};
         const uint8_t *equals = memchr(part.bytes, '=', part.size);
         struct span name = span_of(part.bytes, equals == NULL ? part.size : (size_t)(equals - part.bytes));
         struct span value = equals == NULL ? SPAN_NONE : span_skip(part, name.size + 1);
@@ -39,9 +44,9 @@ static bool read_part(struct span part, unsigned taken, struct adminquery *read)
                 read->given |= keys[i].key;
                 if (keys[i].number != NULL)
                         return read_number(value, keys[i].number);
-                if (keys[i].key == ADMINQUERY_SORT)
-                        read->sort = value;
-                return equals != NULL || keys[i].key == ADMINQUERY_VERBOSE;
+                if (keys[i].word != NULL)
+                        *keys[i].word = value;
+                return equals != NULL || keys[i].word == NULL;
         }
         return false;
 }

@@ -12,12 +12,16 @@ enum adminquery_key {
         ADMINQUERY_REACTOR = 4,
         ADMINQUERY_SORT = 8,
         ADMINQUERY_VERBOSE = 16,
+        ADMINQUERY_OFFSET = 32,
+        ADMINQUERY_SUBS = 64,
+        ADMINQUERY_AUTH = 128,
+        ADMINQUERY_STATE = 256,
 };
 
 struct adminquery {
         unsigned given; /* enum adminquery_key, or-ed: those that stand in it */
-        uint64_t limit, from, reactor;
-        struct span sort; /* borrowed */
+        uint64_t limit, from, reactor, offset;
+        struct span sort, subs, auth, state; /* borrowed */
 };
 
 /* Reads the keys in `taken`; what is not given stays as it is in *read. false: something else stands there, a key

@@ -31,6 +31,7 @@ static json_t *connection_json(const struct reactor *reactor, const struct peer 
         json_object_set_new(json, "seconds_open", json_real((double)open_ns / 1e9));
         json_object_set_new(json, "subscriptions", json_integer(description.subscriptions_count));
         jsontext_add_account(json, &account, pending);
+        json_object_set_new(json, "sent_bytes", json_integer((json_int_t)lane_sent_bytes(&peer->lane)));
         json_object_set_new(json, "pending_bytes", json_integer((json_int_t)lane_pending_bytes(&peer->lane)));
         return json;
 }

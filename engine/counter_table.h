@@ -34,6 +34,7 @@
         ROW(PUBLISHERS_HELD, "publishers_held", "", "Times that a publisher was held because a mailbox was full", COUNTER_TOTAL)                             \
         ROW(WATERMARK_CUTS, "watermark_cuts", "", "Subscribers cut off because memory was nearly full and they were furthest behind", COUNTER_TOTAL)           \
         ROW(CONNECTIONS_ACCEPTED, "connections_accepted", "", "Connections accepted", COUNTER_TOTAL)                                                         \
+        ROW(CLIENTS_LET_IN, "clients_let_in", "", "Clients let in by the limits", COUNTER_TOTAL)                                                             \
         ROW(CLOSED_BY_PEER, "connections_closed", "reason=\"peer\"", "Connections closed, by reason", COUNTER_TOTAL)                                         \
         ROW(CLOSED_BROKEN, "connections_closed", "reason=\"transport_error\"", "Connections closed, by reason", COUNTER_TOTAL)                               \
         ROW(CLOSED_PROTOCOL, "connections_closed", "reason=\"protocol_error\"", "Connections closed, by reason", COUNTER_TOTAL)                              \

@@ -42,6 +42,7 @@ bool door_enter(struct reactor *reactor, struct peer *peer)
                 return false;
         peer->address_place = hash == 0 ? 0 : addresses_enter(&reactor->addresses, hash);
         peer->is_client = true;
+        reactor_count(reactor, COUNT_CLIENTS_LET_IN, 1);
         counter_set(&reactor->counters, COUNT_CLIENTS, ++reactor->clients_count);
         return true;
 }

@@ -8,7 +8,7 @@
 #include "engine/base/clock.h"
 #include "io/wire/utf8.h"
 
-#define STRING_BYTES_MAX 512
+#define STRING_BYTES_MAX 1024 /* the largest subject */
 
 json_t *jsontext_string(struct span text, bool is_cut)
 {

@@ -1,15 +1,11 @@
 /* metrics: see the header. */
 #include "engine/metrics.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define DESCRIPTORS_COUNTED_MAX 4096
+#include "engine/process.h"
 
 static void write_head(FILE *out, const char *name, const char *kind, const char *help)
 {
@@ -51,23 +47,6 @@ static void write_info(FILE *out, const struct reactor *reactor)
 
 /* ---- the process, under the names that every client library uses ---- */
 
-/* The kernel tells how many a process has open since Linux 6.2, as the size of the folder. Before, they have to be
- * counted; too many are not: a scrape must not cost what the connections are. -1: not known. */
-static int64_t open_descriptors(void)
-{
-        struct stat facts;
-        if (stat("/proc/self/fd", &facts) == 0 && facts.st_size > 0)
-                return facts.st_size;
-        DIR *folder = opendir("/proc/self/fd");
-        int64_t count = -1; /* the folder's own */
-        if (folder == NULL)
-                return -1;
-        for (const struct dirent *entry; (entry = readdir(folder)) != NULL && count <= DESCRIPTORS_COUNTED_MAX;)
-                count += entry->d_name[0] != '.';
-        closedir(folder);
-        return count <= DESCRIPTORS_COUNTED_MAX ? count : -1;
-}
-
 static void write_whole(FILE *out, const char *name, const char *help, uint64_t value)
 {
         write_head(out, name, "gauge", help);
@@ -76,27 +55,23 @@ static void write_whole(FILE *out, const char *name, const char *help, uint64_t 
 
 static void write_process(FILE *out, const struct reactor *reactor)
 {
-        uint64_t virtual_pages, resident_pages, page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-        struct rlimit limit;
-        int64_t descriptors = open_descriptors();
-        FILE *pages = fopen("/proc/self/statm", "re");
+        struct process_facts facts;
+        process_look(&facts);
         write_head(out, "process_cpu_seconds_total", "counter", "CPU time spent, in user space and in the kernel");
         fputs("process_cpu_seconds_total", out);
-        write_seconds(out, clock_read_ns(CLOCK_PROCESS_CPUTIME_ID));
+        write_seconds(out, facts.cpu_ns);
         write_head(out, "process_start_time_seconds", "gauge", "When the process started, since 1970");
         fputs("process_start_time_seconds", out);
         write_seconds(out, reactor->started_unix_ns);
-        if (pages != NULL && fscanf(pages, "%" SCNu64 " %" SCNu64, &virtual_pages, &resident_pages) == 2) {
+        if (facts.virtual_bytes > 0) {
                 write_whole(out, "process_virtual_memory_bytes", "Address space, most of it only set aside",
-                            virtual_pages * page_bytes);
-                write_whole(out, "process_resident_memory_bytes", "Memory in use", resident_pages * page_bytes);
+                            facts.virtual_bytes);
+                write_whole(out, "process_resident_memory_bytes", "Memory in use", facts.resident_bytes);
         }
-        if (pages != NULL)
-                fclose(pages);
-        if (descriptors >= 0)
-                write_whole(out, "process_open_fds", "File descriptors in use", (uint64_t)descriptors);
-        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-                write_whole(out, "process_max_fds", "File descriptors that it may have", limit.rlim_cur);
+        if (facts.descriptors_count >= 0)
+                write_whole(out, "process_open_fds", "File descriptors in use", (uint64_t)facts.descriptors_count);
+        if (facts.descriptors_max > 0)
+                write_whole(out, "process_max_fds", "File descriptors that it may have", facts.descriptors_max);
 }
 
 /* ---- each reactor ---- */

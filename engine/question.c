@@ -9,9 +9,9 @@
 struct question {
         struct list link; /* in reactor->questions of the asker's */
         io_id asker;
-        question_write *write;
+        const struct question_kind *kind;
+        struct question_terms terms;
         question_answered *answered;
-        uint32_t from, limit;
         uint64_t reactors; /* asked */
         unsigned waiting_count;
         char *answers[MATCH_REACTORS_MAX];
@@ -26,37 +26,51 @@ static void question_free(struct question *question)
 }
 
 /* {"reactors":[one,two]} */
-static void question_finish(struct reactor *reactor, struct question *question)
+static char *join_as_list(char *const *answers, unsigned answers_count)
 {
         static const char head[] = "{\"reactors\":[", tail[] = "]}\n";
         size_t size = sizeof head + sizeof tail;
-        bool is_whole = true;
+        for (unsigned i = 0; i < answers_count; i++)
+                size += strlen(answers[i]) + 1;
+        char *text = malloc(size), *end = text;
+        if (text == NULL)
+                return NULL;
+        end = stpcpy(end, head);
+        for (unsigned i = 0; i < answers_count; i++) {
+                if (i > 0)
+                        *end++ = ',';
+                end = stpcpy(end, answers[i]);
+        }
+        stpcpy(end, tail);
+        return text;
+}
+
+static char *question_joined(struct reactor *reactor, struct question *question)
+{
+        char *answers[MATCH_REACTORS_MAX];
+        unsigned count = 0;
         for (uint64_t left = question->reactors; left != 0; left &= left - 1) {
-                const char *answer = question->answers[__builtin_ctzll(left)];
-                is_whole &= answer != NULL;
-                size += answer == NULL ? 0 : strlen(answer) + 1;
+                answers[count] = question->answers[__builtin_ctzll(left)];
+                if (answers[count++] == NULL)
+                        return NULL;
         }
-        char *text = is_whole ? malloc(size) : NULL;
-        char *end = text;
-        if (text != NULL) {
-                end = stpcpy(end, head);
-                for (uint64_t left = question->reactors; left != 0; left &= left - 1) {
-                        if (left != question->reactors)
-                                *end++ = ',';
-                        end = stpcpy(end, question->answers[__builtin_ctzll(left)]);
-                }
-                end = stpcpy(end, tail);
-        }
+        return question->kind->join == NULL ? join_as_list(answers, count)
+                                            : question->kind->join(reactor, &question->terms, answers, count);
+}
+
+static void question_finish(struct reactor *reactor, struct question *question)
+{
+        char *text = question_joined(reactor, question);
         io_id asker = question->asker;
         question_answered *answered = question->answered;
         reactor->questions_count--;
         question_free(question);
-        answered(reactor, asker, text == NULL ? SPAN_NONE : span_of(text, (size_t)(end - text)));
+        answered(reactor, asker, text == NULL ? SPAN_NONE : span_of_text(text));
         free(text);
 }
 
-int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, question_write *write,
-                 question_answered *answered, uint32_t from, uint32_t limit)
+int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, const struct question_kind *kind,
+                 const struct question_terms *terms, question_answered *answered)
 {
         assert(reactors != 0);
         if (reactor->questions_count == QUESTIONS_MAX)
@@ -68,10 +82,9 @@ int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, questi
         list_push_back(&reactor->questions, &question->link);
         reactor->questions_count++;
         question->asker = asker;
-        question->write = write;
+        question->kind = kind;
+        question->terms = *terms;
         question->answered = answered;
-        question->from = from;
-        question->limit = limit;
         question->reactors = reactors;
         question->waiting_count = (unsigned)__builtin_popcountll(reactors);
         bool is_for_us = false;
@@ -91,7 +104,7 @@ int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, questi
 
 void question_take(struct reactor *reactor, struct question *question)
 {
-        question->answers[reactor->settings.number] = question->write(reactor, question->from, question->limit);
+        question->answers[reactor->settings.number] = question->kind->write(reactor, &question->terms);
 }
 
 void question_hear(struct reactor *reactor, struct question *question)

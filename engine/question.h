@@ -14,17 +14,31 @@ struct question;
 
 #define QUESTIONS_MAX 16 /* out at a time, for each reactor that asks */
 
+/* What exactly is asked; each kind of question knows what its fields mean. */
+struct question_terms {
+        uint32_t from, limit;
+        uint8_t order, detail;
+};
+
 /* Writes one reactor's answer: on the heap, for the question to free; NULL: no memory. */
-typedef char *question_write(struct reactor *reactor, uint32_t from, uint32_t limit);
-/* All have answered: `text` is {"reactors":[…]} and a line's end, empty when there was no memory. `asker` may be gone.
- */
+typedef char *question_write(struct reactor *reactor, const struct question_terms *terms);
+/* Makes one text of all answers, on the heap; NULL: no memory. In the asker's reactor. */
+typedef char *question_join(struct reactor *reactor, const struct question_terms *terms, char *const *answers,
+                            unsigned answers_count);
+
+struct question_kind {
+        question_write *write;
+        question_join *join; /* NULL: {"reactors":[one,two]} and a line's end */
+};
+
+/* All have answered; `text` is empty when there was no memory. `asker` may be gone. */
 typedef void question_answered(struct reactor *reactor, io_id asker, struct span text);
 
-/* Asks the reactors in `reactors`, a bit each, this one at once. When the last has answered, `answered` is called:
- * before this returns, where nobody else is asked; else between two events of a later turn. 0, -EBUSY (QUESTIONS_MAX
- * are out) or -ENOMEM. */
-int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, question_write *write,
-                 question_answered *answered, uint32_t from, uint32_t limit);
+/* Asks the reactors in `reactors`, a bit each, this one at once. `kind` lives for ever; the terms are copied. When the
+ * last has answered, `answered` is called: before this returns, where nobody else is asked; else between two events of
+ * a later turn. 0, -EBUSY (QUESTIONS_MAX are out) or -ENOMEM. */
+int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, const struct question_kind *kind,
+                 const struct question_terms *terms, question_answered *answered);
 /* QUESTION: writes our answer; the caller tells ANSWER. */
 void question_take(struct reactor *reactor, struct question *question);
 /* ANSWER. */

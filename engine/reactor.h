@@ -57,6 +57,12 @@ struct reactor_settings {
         const char *file;             /* that the options were read from, for people; NULL: none */
 };
 
+/* The process's share of a CPU, between two who asked; the first reactor's. */
+struct cpu_share {
+        uint64_t asked_ns, cpu_ns; /* when, and how much it had spent */
+        uint64_t permille;         /* then */
+};
+
 /* How far it has come to its orderly end. */
 enum reactor_drain {
         REACTOR_RUNS,
@@ -114,6 +120,7 @@ struct reactor {
         struct random random;
         struct counters counters;
         struct pulse pulse;
+        struct cpu_share cpu_share;
         struct ledger ledger;
         struct log_limit cut_log, fault_log;
         const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];

@@ -271,13 +271,14 @@ void session_no_responders(struct reactor *reactor, struct session *session, con
 /* ---- operations ---- */
 
 /* The name is for people only: cut where it is long, as it came where it cannot be read. */
-static void session_take_name(struct session *session, struct span name)
+/* What it says of itself, for people: cut where it is too long. */
+static void session_take_text(char *out, size_t out_size, struct span said)
 {
         uint8_t text[4 * LEDGER_NAME_BYTES];
-        ssize_t size = name.size <= sizeof text ? json_unescape(name, text, sizeof text) : -EMSGSIZE;
+        ssize_t size = said.size <= sizeof text ? json_unescape(said, text, sizeof text) : -EMSGSIZE;
         if (size >= 0)
-                name = span_of(text, (size_t)size);
-        snprintf(session->name, sizeof session->name, "%.*s", (int)name.size, (const char *)name.bytes);
+                said = span_of(text, (size_t)size);
+        snprintf(out, out_size, "%.*s", (int)said.size, (const char *)said.bytes);
 }
 
 /* false: it waits, and is to be taken again. */
@@ -311,7 +312,9 @@ static bool session_connect(struct reactor *reactor, struct session *session, co
                 session->echo = connect.echo;
                 session->headers = connect.headers;
                 session->no_responders = connect.no_responders;
-                session_take_name(session, connect.name);
+                session_take_text(session->name, sizeof session->name, connect.name);
+                session_take_text(session->lang, sizeof session->lang, connect.lang);
+                session_take_text(session->version, sizeof session->version, connect.version);
                 session->info_updates = connect.protocol >= 1;
                 if (!is_same_format) {
                         /* The format is a part of the key: 1 << 63 stands for "with headers". */

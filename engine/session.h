@@ -11,6 +11,7 @@
 #include "io/wire/nats.h"
 
 #define SESSION_PERMITTED_BYTES 55
+#define SESSION_LIBRARY_BYTES 16
 
 struct session {
         struct peer peer;
@@ -42,6 +43,7 @@ struct session {
         bool limits_publish; /* each subject to publish to has to be asked for, unless it is the last one again: */
         uint8_t permitted_bytes;
         uint8_t permitted[SESSION_PERMITTED_BYTES];
+        char lang[SESSION_LIBRARY_BYTES], version[SESSION_LIBRARY_BYTES]; /* of the client's library, cut */
 };
 
 extern const struct peer_protocol session_protocol;

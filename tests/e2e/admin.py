@@ -3,6 +3,7 @@ Each test takes the number of reactors that the run was given."""
 import http.client
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from lifecycle import metrics
 from server import Server, find
 from suite import SECONDS, Suite, admin_of
+from suite import ask as suite_ask
 from talk import Wire
 
 REACTORS = int(os.environ.get('E2E_REACTORS') or 1)
@@ -167,10 +169,12 @@ def _():
 @it('lists its paths, and says so where there is none')
 def _():
     with Watched() as server:
+        until('every reactor turns', lambda: server.ask('/readyz')[0] == 200)
         status, _, body = server.ask('/')
         paths = re.findall(r'^(/\w*) +\S', body.decode(), re.M)
         assert status == 200 and {'/', '/metrics', '/status', '/connections', '/cohorts', '/losses', '/healthz'} <= set(paths), body
-        assert all(server.ask(path)[0] == 200 for path in paths), paths
+        for path in paths:
+            assert server.ask(path)[0] == 200, (path, server.ask(path))
         status, _, body = server.ask('/nosuch')
         assert status == 404 and b'/metrics' in body, body
         status, headers, body = server.ask('/status', 'PUT')
@@ -194,7 +198,7 @@ def _():
 @it('is ready for new clients until it has no place for them, and alive all the time')
 def _():
     with Watched('--max-connections', '3') as server:
-        assert server.ask('/readyz')[::2] == (200, b'ok\n')
+        until('every reactor turns', lambda: server.ask('/readyz')[::2] == (200, b'ok\n'))
         assert server.ask('/readyz?verbose')[::2] == (200, b'[+] started\n[+] staying\n[+] memory\n[+] connections\nok\n')
         inside = [client(server) for _ in range(3)]
         status, _, body = server.ask('/readyz')
@@ -241,3 +245,185 @@ def _():
         assert len(server.ask('/metrics')[2].splitlines()) == lines
         for one in [wire, writer, *many]:
             one.close()
+
+
+class Reference(Server):
+    """nats-server with its monitoring."""
+
+    def command(self, port):
+        return [*super().command(port), '-m', '-1']
+
+    def json(self, path):
+        found = until('its monitoring', lambda: re.search(r'Starting http monitor on [0-9.]+:(\d+)', self.log()))
+        return suite_ask(f'127.0.0.1:{found.group(1)}', path)
+
+
+def kind_of(value):
+    """What a client in Go would read it as."""
+    return 'number' if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
+
+
+FRACTIONS = {'cpu', 'auth_timeout'}  # the only float64 there; every other number is whole
+
+
+@it('answers /varz, /connz, /routez and /subsz in the words of nats-server')
+def _():
+    told = {}
+    for server in (Watched(), Reference('reference')):
+        with server:
+            readers = [client(server, 'SUB same.a 1', 'SUB same.> workers 2', name=f'reader {i}') for i in range(2)]
+            writer = client(server, name='writer')
+            writer.say(*['PUB same.a 10', '0123456789'] * 50)
+            writer.settle()
+            varz = until('all is sent', lambda server=server: (one := server.json('/varz'))['out_msgs'] == 150 and one)
+            # As nats-top asks, as an exporter asks, and with all there is.
+            told[server.kind] = {'varz': varz, 'plain': server.json('/connz'), 'top': server.json('/connz?limit=1024&sort=cid&subs=1'),
+                                 'detail': server.json('/connz?subs=detail&limit=3'), 'routez': server.json('/routez'), 'subsz': server.json('/subsz')}
+            for wire in [*readers, writer]:
+                wire.close()
+    ours, theirs = told['spate'], told['reference']
+
+    def compare(path, our, their):
+        assert kind_of(our) == kind_of(their), (path, our, their)
+        if isinstance(our, dict):
+            assert set(our) <= set(their), (path, set(our) - set(their))
+            for name in our:
+                assert name in FRACTIONS or not isinstance(our[name], float), (path, name, our[name])
+                compare(f'{path}.{name}', our[name], their[name])
+        elif isinstance(our, list) and our and their:
+            for one in our:
+                compare(path, one, {name: value for other in their for name, value in other.items()} if isinstance(one, dict) else their[0])
+    for page in ours:
+        assert ours[page].get('server_id', '') != '' or page == 'subsz'
+        rows = {name: sorted(told[name][page].pop('connections'), key=lambda row: row['name']) if page in ('plain', 'top', 'detail') else []
+                for name in told}
+        compare(page, ours[page], theirs[page])
+        assert len(rows['spate']) == len(rows['reference'])
+        for our, their in zip(rows['spate'], rows['reference']):
+            compare(page, our, their)
+            for name in ('name', 'in_msgs', 'in_bytes', 'subscriptions', 'lang', 'version', 'pending_bytes'):
+                assert our.get(name) == their.get(name), (page, name, our, their)
+            if 'subscriptions_list' in their:
+                assert sorted(our['subscriptions_list']) == sorted(their['subscriptions_list'])
+            if 'subscriptions_list_detail' in their:
+                assert [sorted((one['subject'], one.get('qgroup'), one['sid']) for one in row['subscriptions_list_detail']) for row in (our, their)] \
+                    == [[('same.>', 'workers', '2'), ('same.a', None, '1')]] * 2, (our, their)
+        assert not rows['spate'] or [sum(row['out_msgs'] for row in rows[name]) for name in rows] == [150, 150], rows
+    for name in ('in_msgs', 'out_msgs', 'in_bytes', 'connections', 'slow_consumers', 'total_connections'):
+        assert ours['varz'][name] == theirs['varz'][name], (name, ours['varz'], theirs['varz'])
+    # What nats-top puts on its screen.
+    for name in ('version', 'uptime', 'cpu', 'mem', 'slow_consumers', 'in_msgs', 'in_bytes', 'out_msgs', 'out_bytes', 'connections', 'subscriptions', 'start', 'now'):
+        assert name in ours['varz'], name
+
+
+@it('tells every connection once on the pages of /connz, and orders them as it is asked')
+def _():
+    with Watched() as server:
+        wires = [client(server, *[f'SUB page.{n} {n}' for n in range(i + 1)], name=str(i)) for i in range(11)]
+        for i, wire in enumerate(wires):
+            wire.say(*['PUB nobody 1', 'x'] * (11 - i))
+            wire.settle()
+        seen = []
+        for offset in range(0, 12, 3):
+            page = server.json(f'/connz?offset={offset}&limit=3')
+            assert (page['offset'], page['limit'], page['total'], page['num_connections']) == (offset, 3, 11, len(page['connections'])), page
+            seen += [row['cid'] for row in page['connections']]
+        assert len(seen) == 11 and seen == sorted(set(seen)), seen
+        assert server.json('/connz?offset=11')['connections'] == [] == server.json('/connz?offset=999999999')['connections']
+
+        def names(query):
+            return [row['name'] for row in server.json('/connz?' + query)['connections']]
+        up, down = [str(i) for i in range(11)], [str(i) for i in reversed(range(11))]
+        assert names('sort=subs') == names('sort=last') == down and names('sort=msgs_from') == names('sort=bytes_from') == up
+        assert names('sort=start') == names('sort=uptime') == names('sort=idle') == up
+        assert names('sort=subs&offset=2&limit=3') == down[2:5]
+        assert sorted(names('sort=pending')) == sorted(names('sort=msgs_to')) == sorted(names('sort=bytes_to')) == sorted(up)
+        for query in ('sort=bogus', 'sort=', 'limit=x', 'offset=-1', 'state=closed', 'cid=1', 'sort=subs&offset=1000&limit=100', 'sort=subs&offset=2000'):
+            status, _, body = server.ask('/connz?' + query)
+            assert status == 400 and body.endswith(b'\n'), (query, status, body)
+        for wire in wires:
+            wire.close()
+
+
+def raw_client(server, name, *lines):
+    """A socket that reads nothing by itself, with little room."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(server.address)
+    connection.sendall(b''.join(line.encode() + b'\r\n' for line in ('CONNECT ' + json.dumps({'verbose': False, 'name': name}), *lines)))
+    connection.setblocking(False)
+    return connection
+
+
+@it('knows how many bytes each connection was sent, whatever way they went')
+def _():
+    with Watched('--lag-policy', 'drop-oldest', '--max-lag', '1MiB', '--send-buffer', '64KiB') as server:
+        readers = {name: raw_client(server, name, 'SUB way.> 1', *more) for name, more in (
+            ('shared 1', []), ('shared 2', []), ('shared 3', []), ('mixed', ['SUB _INBOX.x 2']), ('alone', ['SUB way.> 3']), ('stuck', []))}
+        heard = dict.fromkeys(readers, 0)
+
+        def read(names):
+            for name in names:
+                try:
+                    while part := readers[name].recv(1 << 20):
+                        heard[name] += len(part)
+                except BlockingIOError:
+                    pass
+
+        def all_read(names):
+            read(names)
+            rows = {row.get('name'): row for row in server.json('/connz')['connections']}
+            return all(name in rows and rows[name]['pending_bytes'] == 0 and rows[name]['out_bytes'] == heard[name] > 0 for name in names)
+        until('greetings', lambda: all_read(readers))
+        quick = [name for name in readers if name != 'stuck']
+        writer = client(server)
+        for i in range(15):
+            writer.say(*[f'PUB way.{i} 10000', 'x' * 10000] * 20, 'PUB _INBOX.x 1', 'y')
+            writer.settle()
+            read(quick)
+        until('the quick have all', lambda: all_read(quick))
+        skipped = until('the stuck one skips', lambda: server.json('/status')['counters']['deliveries_dropped{reason="lag_skip"}'])
+        until('the stuck one has all that is left', lambda: all_read(['stuck']))
+        assert skipped > 0 and heard['stuck'] < heard['shared 1'], heard
+        for connection in [*readers.values(), writer]:
+            connection.close()
+
+
+@it('stands whatever it is asked')
+def _():
+    chance = random.Random(5)
+    words = ['limit', 'offset', 'sort', 'subs', 'auth', 'state', 'from', 'reactor', 'verbose', '=', '&', '?', '%00', '%', '0', '1', '1024', '-1', 'cid',
+             'pending', 'detail', 'true', '99999999999999999999', 'x' * 300, '\u00e9', '+', ';', '/', '..', '#']
+    paths = ['/', '/metrics', '/status', '/connections', '/cohorts', '/losses', '/readyz', '/healthz', '/varz', '/connz', '/subsz', '/routez', '/x', '*']
+    with Watched() as server:
+        wires = [client(server, 'SUB fuzz.> 1', name='"\\\u00e9\x7f') for _ in range(3)]
+        statuses = set()
+        for _ in range(400):
+            query = ''.join(chance.choice(words) for _ in range(chance.randrange(8)))
+            with socket.create_connection(server.admin, timeout=SECONDS) as connection:
+                connection.sendall(f'GET {chance.choice(paths)}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'.encode())
+                answer = b''
+                while part := connection.recv(1 << 16):
+                    answer += part
+            head, _, body = answer.partition(b'\r\n\r\n')
+            statuses.add(int(head.split()[1]))
+            assert int(re.search(rb'Content-Length: (\d+)', head).group(1)) == len(body), (query, answer)
+            if b'application/json' in head:
+                json.loads(body)
+        assert statuses <= {200, 400, 404} and {200, 400} <= statuses, statuses
+        # Who asks and does not read is not answered for ever, and holds up nobody.
+        with raw_client(server, 'no reader') as other, socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(server.admin)
+            slow.settimeout(0.2)
+            try:
+                for _ in range(2000):
+                    slow.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n')
+                    assert server.ask('/healthz')[0] == 200
+            except (ConnectionError, TimeoutError):
+                pass
+            until('it is closed', lambda: re.search(r'connections_closed_total{reason="slow_consumer"} [1-9]', server.ask('/metrics')[2].decode()))
+            assert server.json('/status')['reactors'][0]['memory_used_bytes'] < 8 << 20 and other
+        for wire in wires:
+            wire.settle()
+            wire.close()

@@ -464,10 +464,16 @@ static void hear(struct world *world, size_t index)
 
 /* ---- who asks the admin address ---- */
 
-static const char *const questions[] = {
-        "/losses",          "/connections?limit=7",      "/connections?sort=pending&limit=7",
-        "/cohorts?limit=3", "/losses?reactor=0&limit=3", "/status",
-        "/metrics"};
+static const char *const questions[] = {"/losses",
+                                        "/connections?limit=7",
+                                        "/connections?sort=pending&limit=7",
+                                        "/cohorts?limit=3",
+                                        "/varz",
+                                        "/connz?sort=pending&subs=detail&limit=9",
+                                        "/connz?subs=1",
+                                        "/losses?reactor=0&limit=3",
+                                        "/status",
+                                        "/metrics"};
 
 static bool is_gone(const struct asker *asker)
 {
