@@ -16,14 +16,14 @@
             "Takes the options of `spate run`. Reads and checks everything that can be without starting: the configuration file, options, users, addresses, CPUs.") \
         ROW("config",  config_main,         "the engine",      &run_options,    "show|diff|defaults", "show|diff|defaults [--json] [options]", "what the configuration is, and where each value is from", \
             "show prints every option, its value and where that is from; diff those that are not at their default; both take the options of `spate run`, and --json. defaults prints a commented file with all of them.") \
-        ROW("status",  client_status_main,  "the engine",      &status_options, NULL,  "[options]",                   "what a running engine says of itself", "") \
-        ROW("losses",  client_losses_main,  "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
+        ROW("status",  status_main,         "the engine",      &status_options, NULL,  "[options]",                   "what a running engine says of itself", "") \
+        ROW("losses",  losses_main,         "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
             "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \
         ROW("passwd",  passwd_main,         "the engine",      &passwd_options, NULL,  "[options]",                   "make a line of the users file: a password's or a token's", \
             "Reads a password from the terminal, or the first line of standard input, and prints its line for the users file.") \
-        ROW("pub",     client_pub_main,     "events",          &pub_options,    NULL,  "SUBJECT [PAYLOAD] [options]", "publish an event", \
+        ROW("pub",     pub_main,            "events",          &pub_options,    NULL,  "SUBJECT [PAYLOAD] [options]", "publish an event", \
             "Publishes one event; without PAYLOAD, or with -, it is read from standard input.\nExit status 0 means that the server has taken it.") \
-        ROW("sub",     client_sub_main,     "events",          &sub_options,    NULL,  "SUBJECT... [options]",        "subscribe and print", \
+        ROW("sub",     sub_main,            "events",          &sub_options,    NULL,  "SUBJECT... [options]",        "subscribe and print", \
             "Prints events as they come: [subject] payload. In a SUBJECT, * is any one token and > at its end all that follow.") \
         ROW("bench",   bench_main,          "events",          NULL,            NULL,  "MODE [ADDRESS] [options]",    "put load on a server, and check what comes back", "") \
         ROW("version", command_version,     "spate itself",    &no_options,     NULL,  "",                            "print the version", "") \

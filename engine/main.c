@@ -5,11 +5,13 @@
 
 #include "bench/bench.h"
 #include "engine/base/options.h"
-#include "engine/client.h"
+#include "engine/ask.h"
 #include "engine/command_table.h"
 #include "engine/configview.h"
 #include "engine/passwd.h"
+#include "engine/pub.h"
 #include "engine/run.h"
+#include "engine/sub.h"
 
 /* The event path does not allocate, so the heap holds connections' rarer things: few arenas, and pages go back at once.
  */

@@ -306,6 +306,12 @@ static void link_say_hello(struct natslink *link, const char *name, const struct
         natslink_write(link, SPAN("}\r\n"));
 }
 
+struct natslink_login natslink_login_of(const char *user)
+{
+        return (struct natslink_login){
+                .user = user, .password = getenv("SPATE_PASSWORD"), .token = getenv("SPATE_TOKEN")};
+}
+
 int natslink_open(struct natslink *link, const struct endpoint *endpoint, const char *name,
                   const struct natslink_login *login, uint64_t timeout_ns)
 {

@@ -31,6 +31,8 @@ struct natslink {
 struct natslink_login {
         const char *user, *password, *token;
 };
+/* As `user`, with what SPATE_PASSWORD and SPATE_TOKEN hold. */
+struct natslink_login natslink_login_of(const char *user);
 
 /* Connects, hears INFO, says CONNECT as `name`, and waits until the server has answered. natslink_close() also after a
  * failure. `endpoint` outlives the link; the login is borrowed during the call, NULL: none. */

@@ -1,0 +1,165 @@
+/* ask: one GET, read to its end, then shown. See the header. */
+#include "engine/ask.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/arguments.h"
+#include "engine/client_rows.h"
+#include "engine/endpoint.h"
+#include "engine/growing.h"
+#include "engine/lossview.h"
+#include "engine/run.h"
+#include "engine/statusview.h"
+#include "engine/tell.h"
+
+#define READ_BYTES ((size_t)64 << 10)
+#define ANSWER_BYTES_MAX ((size_t)16 << 20)
+
+/* clang-format off */
+/* What asks the admin address begins with the same options. */
+enum { ASK_ADMIN, ASK_JSON, ASK_TIMEOUT, ASK_OPTIONS };
+static const struct option_row status_rows[ASK_OPTIONS] = {
+        [ASK_ADMIN] = ROW_ADMIN,
+        [ASK_JSON] = ROW_JSON,
+        [ASK_TIMEOUT] = ROW_TIMEOUT,
+};
+
+enum { LOSSES_LIMIT = ASK_OPTIONS, LOSSES_OPTIONS };
+static const struct option_row losses_rows[LOSSES_OPTIONS] = {
+        [ASK_ADMIN] = ROW_ADMIN,
+        [ASK_JSON] = ROW_JSON,
+        [ASK_TIMEOUT] = ROW_TIMEOUT,
+        [LOSSES_LIMIT] = {.name = "limit", .type = OPTION_COUNT, .value = "100", .min = 1, .max = 1024, .help = "show at most so many losses of each reactor, the newest"},
+};
+/* clang-format on */
+
+const struct option_set status_options = {status_rows, ASK_OPTIONS, true};
+const struct option_set losses_options = {losses_rows, LOSSES_OPTIONS, true};
+
+struct question {
+        const char *command;
+        const struct option_set *options;
+        const char *path;
+        int (*print)(FILE *out, struct span json);
+};
+
+/* Sends the request and reads until the answer is whole. */
+static int question_ask(const char *name, const char *path, int fd, const struct endpoint *endpoint,
+                        uint64_t timeout_ns, struct growing *in, int *status, struct span *body)
+{
+        char request[512];
+        uint64_t until_ns = clock_monotonic_ns() + timeout_ns;
+        int size = snprintf(request, sizeof request,
+                            "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+                            path, endpoint->is_path ? "localhost" : endpoint->text);
+        /* A fresh socket's buffer takes a request whole. */
+        if (send(fd, request, (size_t)size, MSG_NOSIGNAL) != size)
+                return tell(EXIT_UNREACHABLE, name, "%s does not take a request: %s", endpoint->text, strerror(errno));
+        for (bool is_ended = false;;) {
+                int found = statusview_body(span_of(in->bytes, in->size), is_ended, status, body);
+                if (found == 1)
+                        return EXIT_OK;
+                if (found < 0 || in->size > ANSWER_BYTES_MAX)
+                        return tell(EXIT_FAILED, name,
+                                    "%s does not speak HTTP as an admin address does; is it the one that --admin of "
+                                    "the engine names?",
+                                    endpoint->text);
+                if (is_ended)
+                        return tell(EXIT_UNREACHABLE, name, "%s closed the connection before it had answered",
+                                    endpoint->text);
+                struct pollfd poller = {.fd = fd, .events = POLLIN};
+                uint64_t now_ns = clock_monotonic_ns();
+                if (now_ns >= until_ns)
+                        return tell(EXIT_UNREACHABLE, name,
+                                    "%s took the connection and did not answer for %" PRIu64 " ms", endpoint->text,
+                                    timeout_ns / NS_PER_MS);
+                if (poll(&poller, 1, (int)((until_ns - now_ns) / NS_PER_MS) + 1) <= 0)
+                        continue;
+                ssize_t got = recv(fd, growing_room(in, READ_BYTES), READ_BYTES, 0);
+                if (got > 0)
+                        in->size += (size_t)got;
+                else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+                        is_ended = true;
+        }
+}
+
+static int question_show(const struct question *question, const struct arguments *arguments,
+                         const struct endpoint *endpoint, struct span body, int status)
+{
+        const char *name = question->command;
+        if (status != 200)
+                return tell(EXIT_FAILED, name,
+                            "%s answered %s with HTTP %d; is it the admin address of this engine, and of this version?",
+                            endpoint->text, question->path, status);
+        if (options_number(&arguments->options, ASK_JSON) != 0) {
+                fwrite(body.bytes, 1, body.size, stdout);
+                if (body.size > 0 && body.bytes[body.size - 1] != '\n')
+                        fputc('\n', stdout);
+        } else if (question->print(stdout, body) != 0) {
+                return tell(EXIT_FAILED, name, "what %s answered to %s is not what this engine says", endpoint->text,
+                            question->path);
+        }
+        return tell_unwritten(name, EXIT_OK);
+}
+
+static int question_run(const struct question *question, const struct arguments *arguments)
+{
+        const char *name = question->command;
+        char path[64];
+        struct endpoint endpoint;
+        struct growing in = {0};
+        struct span body;
+        char error[ENDPOINT_ERROR_BYTES];
+        const char *admin = options_text(&arguments->options, ASK_ADMIN);
+        uint64_t timeout_ns = options_number(&arguments->options, ASK_TIMEOUT);
+        int status;
+        if (arguments->placed_count > 0)
+                return tell_about(name, "one argument too many,", arguments->placed[0],
+                                  "this command takes only options; see --help");
+        if (strcmp(admin, "none") == 0)
+                return tell(EXIT_USAGE, name, "--admin is none: the engine has no such address, so it cannot be asked");
+        if (endpoint_parse(&endpoint, admin, "http://", "8222", error) != 0)
+                return tell(EXIT_USAGE, name, "--admin: %s", error);
+        int fd = endpoint_connect(&endpoint, timeout_ns, error);
+        if (fd < 0)
+                return tell(EXIT_UNREACHABLE, name,
+                            "%s; is the engine running, and with this --admin? `spate run` starts one", error);
+        growing_room(&in, READ_BYTES);
+        if (question->options == &losses_options)
+                snprintf(path, sizeof path, "%s?limit=%" PRIu64, question->path,
+                         options_number(&arguments->options, LOSSES_LIMIT));
+        else
+                snprintf(path, sizeof path, "%s", question->path);
+        int code = question_ask(name, path, fd, &endpoint, timeout_ns, &in, &status, &body);
+        if (code == EXIT_OK)
+                code = question_show(question, arguments, &endpoint, body, status);
+        close(fd);
+        growing_fini(&in);
+        return code;
+}
+
+static int question_main(const struct question *question, int argc, char **argv)
+{
+        static struct arguments arguments;
+        int code = arguments_init(&arguments, question->command, question->options, argc, argv);
+        if (code == EXIT_OK)
+                code = question_run(question, &arguments);
+        arguments_fini(&arguments);
+        return code;
+}
+
+int status_main(int argc, char **argv)
+{
+        return question_main(&(struct question){"status", &status_options, "/status", statusview_print}, argc, argv);
+}
+
+int losses_main(int argc, char **argv)
+{
+        return question_main(&(struct question){"losses", &losses_options, "/losses", lossview_print}, argc, argv);
+}
