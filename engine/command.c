@@ -46,12 +46,11 @@ static void print_exit_status(FILE *out)
         fputc('\n', out);
 }
 
-static void print_environment(const char *example, FILE *out)
+static void print_environment(const struct option_row *example, FILE *out)
 {
-        fprintf(out, "\nEach option can also be set in the environment: --%s as SPATE_", example);
-        for (; *example != '\0'; example++)
-                fputc(*example == '-' ? '_' : toupper((unsigned char)*example), out);
-        fprintf(out, ".\n");
+        char variable[OPTIONS_VARIABLE_BYTES];
+        options_variable(example, variable);
+        fprintf(out, "\nEach option can also be set in the environment: --%s as %s.\n", example->name, variable);
 }
 
 void command_print_help(const struct command *command, void *out)
@@ -65,7 +64,7 @@ void command_print_help(const struct command *command, void *out)
                 options_print_help(&options, out);
         }
         if (command->options->in_environment)
-                print_environment(options.rows[0].name, out);
+                print_environment(&options.rows[0], out);
         print_exit_status(out);
 }
 
@@ -74,6 +73,8 @@ void command_print_list(void *out)
         const char *group = "";
         fprintf(out, "usage: spate [COMMAND] [options]\n");
         for (size_t i = 0; i < commands_count; i++) {
+                if (commands[i].group == NULL)
+                        continue;
                 if (strcmp(group, commands[i].group) != 0)
                         fprintf(out, "\n%s\n", commands[i].group);
                 group = commands[i].group;

@@ -12,15 +12,18 @@ struct option_set {
         bool in_environment; /* each can also be set as SPATE_NAME */
 };
 
+#define COMMAND_WORDS_FILES "FILE"
+#define COMMAND_WORDS_COMMANDS "COMMAND"
+
 struct command {
         const char *name;
         int (*main)(int argc, char **argv); /* argv[1] is its own name, also where only options were given */
-        const char *group;                  /* under which `spate help` lists it */
+        const char *group;                  /* under which `spate help` lists it; NULL: not listed */
         const struct option_set *options;   /* NULL: it reads its arguments and answers --help by itself */
-        const char *words;                  /* what its first argument can be, as "bash|zsh|fish", or NULL */
-        const char *synopsis;               /* behind its name: "SUBJECT [PAYLOAD] [options]" */
-        const char *help;                   /* one line */
-        const char *about;                  /* below the usage; sentences, a newline between paragraphs, or "" */
+        const char *words;    /* what its first argument can be: "bash|zsh|fish", COMMAND_WORDS_…, or NULL */
+        const char *synopsis; /* behind its name: "SUBJECT [PAYLOAD] [options]" */
+        const char *help;     /* one line */
+        const char *about;    /* below the usage; sentences, a newline between paragraphs, or "" */
 };
 
 /* The table itself, in the order of `spate help`. */

@@ -26,8 +26,11 @@
         ROW("sub",     sub_main,            "events",          &sub_options,    NULL,  "SUBJECT... [options]",        "subscribe and print", \
             "Prints events as they come: [subject] payload. In a SUBJECT, * is any one token and > at its end all that follow.") \
         ROW("bench",   bench_main,          "events",          NULL,            NULL,  "MODE [ADDRESS] [options]",    "put load on a server, and check what comes back", "") \
+        ROW("completion", completion_main,  "spate itself",    &no_options,     "bash|zsh|fish", "bash|zsh|fish",     "print a script that completes commands and options in a shell", \
+            "Prints a script for that shell. For bash now: source <(spate completion bash). An installed spate has them in place.") \
+        ROW("reference", reference_main,    NULL,              &no_options,     NULL,  "",                            "print the tables as JSON", "") \
         ROW("version", command_version,     "spate itself",    &no_options,     NULL,  "",                            "print the version", "") \
-        ROW("help",    command_help,        "spate itself",    &no_options,     NULL,  "[COMMAND]",                   "list the commands, or the options of one", "")
+        ROW("help",    command_help,        "spate itself",    &no_options,     COMMAND_WORDS_COMMANDS, "[COMMAND]",                   "list the commands, or the options of one", "")
 /* clang-format on */
 
 /* What the environment may hold beside options (--max-lag is SPATE_MAX_LAG): secrets, which nobody is to write on a

@@ -8,8 +8,10 @@
 #include "engine/ask.h"
 #include "engine/command_table.h"
 #include "engine/configview.h"
+#include "engine/completion.h"
 #include "engine/passwd.h"
 #include "engine/pub.h"
+#include "engine/reference.h"
 #include "engine/run.h"
 #include "engine/sub.h"
 

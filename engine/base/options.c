@@ -70,6 +70,7 @@ static const struct {
         [OPTION_BYTES] = {bytes_units, "a size", "4096, 64KiB or 1MiB", "size (B, KiB, MiB or GiB)", "SIZE"},
         [OPTION_TIME] = {time_units, "a time", "100ms, 5s or 2m", "time (ns, us, ms, s, m, h or d)", "TIME"},
         [OPTION_TEXT] = {.noun = "any text", .shown = "TEXT"},
+        [OPTION_FILE] = {.noun = "a path", .shown = "FILE"},
         [OPTION_CHOICE] = {.noun = "one of ", .shown = ""},
 };
 
@@ -292,7 +293,7 @@ static int read_choice(const struct option_row *row, struct span text, uint64_t 
 
 static int read_one(const struct option_row *row, struct span text, uint64_t *number, char why[PHRASE_BYTES])
 {
-        if (row->type == OPTION_TEXT)
+        if (row->type == OPTION_TEXT || row->type == OPTION_FILE)
                 return 0;
         if (text.size == 0) {
                 snprintf(why, PHRASE_BYTES, "it is empty");
@@ -701,6 +702,25 @@ int options_read_flags(struct options *options, int argc, char *const *argv, int
 
 /* ---- help ---- */
 
+void options_format_number(const struct option_row *row, uint64_t number, char text[OPTIONS_NUMBER_BYTES])
+{
+        if (types[row->type].units != NULL)
+                format_number(text, OPTIONS_NUMBER_BYTES, types[row->type].units, number);
+        else
+                snprintf(text, OPTIONS_NUMBER_BYTES, "%" PRIu64, number);
+}
+
+const char *options_shown(const struct option_row *row)
+{
+        return row->type == OPTION_CHOICE ? row->choices : types[row->type].shown;
+}
+
+void options_variable(const struct option_row *row, char name[OPTIONS_VARIABLE_BYTES])
+{
+        strcpy(name, ENVIRONMENT_PREFIX);
+        environment_name(name + strlen(ENVIRONMENT_PREFIX), row->name);
+}
+
 static void print_range(const struct option_row *row, FILE *out)
 {
         const struct unit *units = types[row->type].units;
@@ -719,7 +739,7 @@ void options_print_help(const struct options *options, void *out)
 {
         for (size_t i = 0; i < options->rows_count; i++) {
                 const struct option_row *row = &options->rows[i];
-                const char *shown = row->type == OPTION_CHOICE ? row->choices : types[row->type].shown;
+                const char *shown = options_shown(row);
                 int used = row->type == OPTION_BOOL ? fprintf(out, "  --[no-]%s", row->name)
                                                     : fprintf(out, "  --%s %s", row->name, shown);
                 if (used >= HELP_COLUMN - 1) {

@@ -14,6 +14,7 @@ enum option_type {
         OPTION_BYTES, /* 4096, 64KiB, 1MiB, 2GiB (also k, M, G as binary multiples) */
         OPTION_TIME,  /* 500ns 20us 100ms 5s 2m 1h 1d; stored in nanoseconds; a bare number is seconds */
         OPTION_TEXT,
+        OPTION_FILE,   /* a text that is a path: completion offers files */
         OPTION_CHOICE, /* one of the words in `choices` */
 };
 
@@ -105,6 +106,15 @@ const char *options_text(const struct options *options, size_t row);
 /* Reads one value as a row of this type and range would (`choices` for OPTION_CHOICE), for options that hold several in
  * one text. 0, or -EINVAL with the reason in `why`. */
 int options_read_word(const struct option_row *row, struct span text, uint64_t *number, char why[OPTIONS_WHY_BYTES]);
+
+/* A number as a row of this type reads it, in its largest unit that leaves a whole number: "64KiB". */
+#define OPTIONS_NUMBER_BYTES 32
+void options_format_number(const struct option_row *row, uint64_t number, char text[OPTIONS_NUMBER_BYTES]);
+/* How help shows the value: "SIZE", "FILE", "auto|io_uring|epoll". */
+const char *options_shown(const struct option_row *row);
+/* Its name in the environment: "SPATE_MAX_PAYLOAD". */
+#define OPTIONS_VARIABLE_BYTES 80
+void options_variable(const struct option_row *row, char name[OPTIONS_VARIABLE_BYTES]);
 
 /* Prints a two-column help of all rows with type, default and range to `out` (a FILE *). */
 void options_print_help(const struct options *options, void *out);

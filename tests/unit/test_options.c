@@ -365,6 +365,26 @@ static void random_arguments_are_taken_or_refused_in_one_line(void **state)
         options_fini(&options);
 }
 
+static void a_row_says_how_help_the_environment_and_a_number_spell_it(void **state)
+{
+        static const struct option_row size = {.name = "max-payload", .type = OPTION_BYTES, .value = "1MiB"},
+                                       choice = {.name = "a", .type = OPTION_CHOICE, .value = "b", .choices = "b|c"},
+                                       file = {.name = "users", .type = OPTION_FILE, .value = ""};
+        char text[OPTIONS_NUMBER_BYTES], variable[OPTIONS_VARIABLE_BYTES];
+        (void)state;
+        options_format_number(&size, 65536, text);
+        assert_string_equal(text, "64KiB");
+        options_format_number(&size, 65537, text);
+        assert_string_equal(text, "65537B");
+        options_format_number(&choice, 1, text);
+        assert_string_equal(text, "1");
+        options_variable(&size, variable);
+        assert_string_equal(variable, "SPATE_MAX_PAYLOAD");
+        assert_string_equal(options_shown(&size), "SIZE");
+        assert_string_equal(options_shown(&choice), "b|c");
+        assert_string_equal(options_shown(&file), "FILE");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -379,6 +399,7 @@ int main(void)
                 cmocka_unit_test(the_nearest_word_is_near),
                 cmocka_unit_test(help_shows_every_row_with_default_and_range),
                 cmocka_unit_test(random_arguments_are_taken_or_refused_in_one_line),
+                cmocka_unit_test(a_row_says_how_help_the_environment_and_a_number_spell_it),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
