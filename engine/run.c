@@ -9,6 +9,7 @@
 
 #include "engine/auth.h"
 #include "engine/base/random.h"
+#include "engine/greeting.h"
 #include "engine/command_table.h"
 #include "engine/listening.h"
 #include "engine/reload.h"
@@ -38,31 +39,7 @@ static int start_users(struct auth **auth, const struct settings *settings, stru
         return failed;
 }
 
-/* ---- what a newcomer needs ---- */
-
-static void print_greeting(struct crew *crew, const char *nats, const char *admin)
-{
-        const struct reactor *reactor = crew_reactor(crew, 0);
-        printf("spate %s: %s, %u reactor%s, pid %ld\n\n", SPATE_VERSION, io_traits(reactor->io)->name, crew_count(crew),
-               crew_count(crew) > 1 ? "s" : "", (long)getpid());
-        reactor_print_plan(&reactor->settings, reactor->cores, stdout);
-        const char *me = program_invocation_name; /* so that the lines can be copied as they stand */
-        printf("\ntry it, in another terminal:\n"
-               "  %s sub --server %s 'demo.>'\n"
-               "  %s pub --server %s demo.hello 'hello, world'\n",
-               me, nats, me, nats);
-        if (admin[0] != '\0')
-                printf("  %s status --admin %s\n", me, admin);
-        if (strncmp(admin, "unix:", 5) == 0)
-                printf("  curl --unix-socket %s http://localhost/metrics\n", admin + 5);
-        else if (admin[0] != '\0')
-                printf("  curl http://%s/metrics\n", admin);
-        if (strncmp(nats, "unix:", 5) == 0)
-                printf("a NATS client that can use a UNIX socket: %s\n\n", nats + 5);
-        else
-                printf("any NATS client: nats://%s\n\n", nats);
-        fflush(stdout);
-}
+/* ---- running ---- */
 
 static void log_backend(const struct io *io)
 {
@@ -79,8 +56,6 @@ static void log_backend(const struct io *io)
                         log_info("feature_absent", "name=\"%s\" since_kernel=%s instead=\"%s\"", features[i].name,
                                  features[i].kernel, features[i].fallback);
 }
-
-/* ---- running ---- */
 
 #define DRAIN_LOOK_NS (10 * NS_PER_MS) /* how often the first reactor asks whether the others are through */
 
@@ -158,7 +133,8 @@ static int crew_serve(struct crew *crew, struct watch *watch, const struct setti
                          crew_count(crew), strerror(-failed));
                 return EXIT_FAILED;
         }
-        print_greeting(crew, bound.nats, bound.admin);
+        struct auth *auth = settings->reactor.auth;
+        greeting_print(crew, auth != NULL ? auth_users(auth_gate(auth, 0)) : NULL, bound.nats, bound.admin, stdout);
         turn_until_told(crew, watch, reload);
         drain(crew, watch, reload_drain(reload));
         return EXIT_OK;
