@@ -11,7 +11,7 @@
 #define COMMAND_TABLE(ROW) \
         ROW("run",     command_run,         "the engine",      &run_options,    NULL,  "[options]",                   "start the engine (also without any command)", \
             "Starts the engine in the foreground. It listens on loopback until users are named with --users, prints what memory it may use and lines to try, and logs to standard error.\n" \
-            "SIGTERM or SIGINT ends it in order: clients are told, what is theirs is sent, then connections close; a second one ends it at once. SIGHUP reads the users file again.") \
+            "SIGTERM or SIGINT ends it in order: clients are told, what is theirs is sent, then connections close; a second one ends it at once. SIGHUP reads the configuration file and the users again, all of it or nothing.") \
         ROW("check",   check_main,          "the engine",      &run_options,    NULL,  "[options]",                   "read and check what run would, and start nothing", \
             "Takes the options of `spate run`. Reads and checks everything that can be without starting: the configuration file, options, users, addresses, CPUs.") \
         ROW("config",  config_main,         "the engine",      &run_options,    "show|diff|defaults", "show|diff|defaults [--json] [options]", "what the configuration is, and where each value is from", \

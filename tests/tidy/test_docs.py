@@ -4,6 +4,8 @@ a page calls a command, an option or a metric of spate is one.
 
     test_docs.py SPATE"""
 import glob
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -17,7 +19,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = os.path.join(ROOT, 'scripts', 'docs')
 PAGES = sorted([os.path.join(ROOT, 'README.md'), *glob.glob(os.path.join(ROOT, 'docs', '*.md'))])
-MAN_PAGES = ['spate.1']
+MAN_PAGES = ['spate.1', 'spate.yaml.5']
 SPATE = ''
 
 
@@ -91,6 +93,26 @@ class Docs(unittest.TestCase):
             self.assertIn(f'.SS spate {name}', text)
             for option in command['options']:
                 self.assertIn(option['name'], text)
+
+    def test_every_key_of_the_file_is_in_its_manual(self):
+        text = read(list(self.man_pages())[1]).replace('\\-', '-')
+        for option in self.commands['run']['options']:
+            if option['key']:
+                self.assertIn(f"\\fB{option['key'].split('.')[-1]}\\fR", text)
+
+    def test_the_example_of_the_manual_is_a_legal_file(self):
+        loader = importlib.machinery.SourceFileLoader('docs', SCRIPT)
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader('docs', loader))
+        loader.exec_module(module)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'spate.yaml')
+            with open(os.path.join(folder, 'users.yaml'), 'w', encoding='utf-8') as file:
+                file.write('tokens:\n- {name: t, token: "sha256:' + '0' * 64 + '"}\n')
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(module.YAML.replace('cpus: 2-5', 'cpus: none')) # of this machine we know nothing
+            done = subprocess.run([SPATE, 'check', '--config', path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_links_lead_somewhere(self):
         for page in PAGES:
