@@ -35,6 +35,13 @@ static int core_take(int64_t cpu, char *error)
         return BENCH_USAGE;
 }
 
+/* Of several targets it is told which one failed, unless the message says so. */
+static void failure_print(const struct recipe *recipe, const char *error)
+{
+        bool is_named = recipe->against.count == 0 || strstr(error, recipe->url) != NULL;
+        fprintf(stderr, "bench: %s%s%s\n", is_named ? "" : recipe->url, is_named ? "" : ": ", error);
+}
+
 /* The figures to standard output; why a run failed to standard error. */
 static void results_print(const struct recipe *recipe, const struct contender *contenders, size_t contenders_count)
 {
@@ -49,7 +56,7 @@ static void results_print(const struct recipe *recipe, const struct contender *c
         for (size_t i = 0; i < contenders_count; i++)
                 for (size_t k = 0; k < contenders[i].reports_count; k++)
                         if (contenders[i].reports[k]->exit_code != BENCH_OK)
-                                fprintf(stderr, "bench: %s\n", contenders[i].reports[k]->error);
+                                failure_print(contenders[i].recipe, contenders[i].reports[k]->error);
 }
 
 int bench_main(int argc, char **argv)
@@ -65,6 +72,14 @@ int bench_main(int argc, char **argv)
                 recipe_print_help(stdout);
                 return BENCH_OK;
         }
+        struct recipe others[AGAINST_MAX];
+        for (size_t i = 0; parsed == 0 && i < recipe.against.count; i++) {
+                parsed = recipe_against(&recipe, i, &others[i], error);
+                if (parsed == 0)
+                        recipe_find_server(&others[i]);
+        }
+        if (parsed == 0 && recipe.against.count != 0)
+                recipe_find_server(&recipe);
         if (parsed < 0 || core_take(recipe.cpu, error) != 0) {
                 fprintf(stderr, "bench: %s\n", error);
                 return BENCH_USAGE;
@@ -72,9 +87,12 @@ int bench_main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         prctl(PR_SET_TIMERSLACK, 1000UL);
         files_raise();
-        struct contender contenders[] = {{.recipe = &recipe}};
-        int exit_code = rounds_run(contenders, array_count(contenders), recipe.repeats);
-        results_print(&recipe, contenders, array_count(contenders));
-        rounds_fini(contenders, array_count(contenders));
+        struct contender contenders[1 + AGAINST_MAX] = {{.recipe = &recipe}};
+        size_t contenders_count = 1 + recipe.against.count;
+        for (size_t i = 1; i < contenders_count; i++)
+                contenders[i].recipe = &others[i - 1];
+        int exit_code = rounds_run(contenders, contenders_count, recipe.repeats);
+        results_print(&recipe, contenders, contenders_count);
+        rounds_fini(contenders, contenders_count);
         return exit_code;
 }

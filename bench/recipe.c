@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/socketholder.h"
 
 const char *const mode_names[MODES_COUNT] = {
         "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain", "churn",
@@ -34,7 +35,7 @@ void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX
                  login);
 }
 
-enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT };
+enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT, KIND_TEXTS };
 
 struct row {
         const char *name;
@@ -49,6 +50,10 @@ struct row {
 static const struct row rows[] = {
         {"url", KIND_TEXT, AT(url), 0, 0, "whom to load; also as the second word  [nats://127.0.0.1:4222]"},
         {"publish-to", KIND_TEXT, AT(publish_url), 0, 0, "another address of the same server, for the publishers"},
+        {"against", KIND_TEXTS, AT(against), 0, 0,
+         "URL[,PUBLISH-URL] of another server, to be loaded in turns with the first; at most 7 of these"},
+        {"against-pid", KIND_TEXTS, AT(against_pids), 0, 0,
+         "whose CPU time is that server's, in the same order  [who listens there]"},
         {"user", KIND_TEXT, AT(user), 0, 0, "who we are; the password is in the environment: " PASSWORD_ENVIRONMENT},
         {"publishers", KIND_COUNT, AT(publishers), 1, PUBLISHERS_MAX, "connections that publish  [1]"},
         {"subscribers", KIND_COUNT, AT(subscribers), 1, 1000000, "connections that subscribe  [100]"},
@@ -121,6 +126,16 @@ static int row_set(struct recipe *recipe, const struct row *row, char *text, cha
         double value;
         if (row->kind == KIND_TEXT) {
                 *(char **)field = text;
+                return 0;
+        }
+        if (row->kind == KIND_TEXTS) {
+                struct texts *texts = field;
+                if (texts->count == AGAINST_MAX) {
+                        snprintf(error, RECIPE_ERROR_BYTES, "--%s may be said %d times at most", row->name,
+                                 AGAINST_MAX);
+                        return -EINVAL;
+                }
+                texts->at[texts->count++] = text;
                 return 0;
         }
         if (number_parse(text, &value) != 0) {
@@ -247,6 +262,39 @@ static int recipe_check(struct recipe *recipe, char *error)
         return 0;
 }
 
+static int recipe_aim(struct recipe *recipe, char *error)
+{
+        int failure = target_parse(&recipe->target, recipe->url, error);
+        if (failure == 0)
+                failure = target_parse(&recipe->publish_target,
+                                       recipe->publish_url != NULL ? recipe->publish_url : recipe->url, error);
+        return failure != 0 ? failure : recipe_check(recipe, error);
+}
+
+static int against_check(const struct recipe *recipe, char *error)
+{
+        if (recipe->against_pids.count > recipe->against.count)
+                return refuse(error, "there are more --against-pid than --against");
+        if (recipe->against.count == 0)
+                return 0;
+        if (recipe->mode == MODE_DRAIN)
+                return refuse(error, "drain ends the server: --against is for the other modes");
+        if (recipe->accounts != NULL || recipe->hold)
+                return refuse(error, "--accounts and --hold are of one server: not with --against");
+        return 0;
+}
+
+static int against_pid_parse(const char *text, int64_t *pid, char *error)
+{
+        double value;
+        if (number_parse(text, &value) != 0 || value < 1 || value > 4194304) {
+                snprintf(error, RECIPE_ERROR_BYTES, "--against-pid: '%s' is not a process id", text);
+                return -EINVAL;
+        }
+        *pid = (int64_t)value;
+        return 0;
+}
+
 int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES])
 {
         static char url_default[] = "nats://127.0.0.1:4222";
@@ -299,9 +347,28 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 if (failure != 0)
                         return failure;
         }
-        failure = target_parse(&recipe->target, recipe->url, error);
-        if (failure == 0)
-                failure = target_parse(&recipe->publish_target,
-                                       recipe->publish_url != NULL ? recipe->publish_url : recipe->url, error);
-        return failure != 0 ? failure : recipe_check(recipe, error);
+        failure = recipe_aim(recipe, error);
+        return failure != 0 ? failure : against_check(recipe, error);
+}
+
+int recipe_against(const struct recipe *recipe, size_t index, struct recipe *other, char error[RECIPE_ERROR_BYTES])
+{
+        assert(index < recipe->against.count);
+        *other = *recipe;
+        other->server_pid = 0;
+        other->url = recipe->against.at[index];
+        other->publish_url = strchr(other->url, ',');
+        if (other->publish_url != NULL)
+                *other->publish_url++ = '\0';
+        if (index < recipe->against_pids.count &&
+            against_pid_parse(recipe->against_pids.at[index], &other->server_pid, error) != 0)
+                return -EINVAL;
+        return recipe_aim(other, error);
+}
+
+void recipe_find_server(struct recipe *recipe)
+{
+        int pid = recipe->server_pid != 0 ? 0 : socketholder_find((const struct sockaddr *)&recipe->target.address);
+        if (pid > 0)
+                recipe->server_pid = pid;
 }

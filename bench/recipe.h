@@ -23,14 +23,23 @@ enum mode {
 #define PUBLISHERS_MAX 1024
 #define SUBJECTS_MAX 10000
 #define WINDOW_AUTO 0
+#define AGAINST_MAX 7
+
+/* What was said several times over on the command line. */
+struct texts {
+        char *at[AGAINST_MAX];
+        size_t count;
+};
 
 struct recipe {
         enum mode mode;
         struct target target;
         struct target publish_target; /* where publishers go; mostly the same */
         char *url;
-        char *publish_url; /* NULL: url */
-        char *user;        /* NULL: nobody; the password comes from the environment, not from the command line */
+        char *publish_url;         /* NULL: url */
+        struct texts against;      /* URL or URL,PUBLISH-URL of others, which run in turns with the first */
+        struct texts against_pids; /* whose CPU time is theirs, in the same order; none: looked up by the address */
+        char *user; /* NULL: nobody; the password comes from the environment, not from the command line */
         const char *password;
         uint64_t publishers;
         uint64_t subscribers;
@@ -76,6 +85,11 @@ void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX
 
 /* Reads argv[1..]: a mode, an address, options. 0; 1 when help was asked for; -EINVAL with one line in `error`. */
 int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES]);
+/* The recipe of the other target number `index`, 0 .. recipe->against.count - 1. 0 or -EINVAL, as above. */
+int recipe_against(const struct recipe *recipe, size_t index, struct recipe *other, char error[RECIPE_ERROR_BYTES]);
+/* Looks up whose CPU time is to be reported, unless it was said. Nobody is found where the server is not on this
+ * machine, or is not ours to look at: then nothing is reported. */
+void recipe_find_server(struct recipe *recipe);
 void recipe_print_help(FILE *out);
 
 #endif

@@ -68,7 +68,7 @@ static const struct report_row *row_first(const struct contender *contender, con
 }
 
 #define CELL_BYTES 128
-#define CELL_WIDTH 30
+#define CELL_WIDTH 38
 
 static void cell_write(const struct contender *contender, const char *name, char cell[CELL_BYTES])
 {
@@ -90,6 +90,29 @@ static void cell_write(const struct contender *contender, const char *name, char
                 snprintf(cell, CELL_BYTES, "%s", median);
         else
                 snprintf(cell, CELL_BYTES, "%s  [%s .. %s]", median, least, most);
+}
+
+/* Figures of which it makes sense to tell by how much another target's differs: those that say what was done in what
+ * time, or at what cost. The others are of the recipe, or counts that grow with the run. */
+static bool is_compared(const char *name)
+{
+        static const char *const endings[] = {"_per_s", "_per_server_cpu_s", "_per_client_cpu_s", "_us", "_per_read",
+                                              "_load",  "_rss_bytes"};
+        size_t size = strlen(name);
+        for (size_t i = 0; i < array_count(endings); i++) {
+                size_t ending_size = strlen(endings[i]);
+                if (size >= ending_size && strcmp(name + size - ending_size, endings[i]) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* The median of `contender` by that of the first; 0 where there is none. */
+static double ratio_to_first(const struct contender *first, const struct contender *contender, const char *name)
+{
+        double base = summary_spread(first->reports, first->reports_count, name).median;
+        double median = summary_spread(contender->reports, contender->reports_count, name).median;
+        return is_compared(name) && base > 0 && median > 0 ? median / base : 0;
 }
 
 static size_t good_count(const struct contender *contender)
@@ -119,6 +142,10 @@ void summary_print(const struct contender *contenders, size_t contenders_count, 
                 for (size_t k = 0; k < contenders_count; k++) {
                         char cell[CELL_BYTES];
                         cell_write(&contenders[k], names[i], cell);
+                        double ratio = k == 0 ? 0 : ratio_to_first(&contenders[0], &contenders[k], names[i]);
+                        size_t size = strlen(cell);
+                        if (ratio != 0)
+                                snprintf(cell + size, sizeof(cell) - size, "  x %.2f", ratio);
                         fprintf(out, " %-*s", k + 1 == contenders_count ? 0 : CELL_WIDTH, cell);
                 }
                 fputc('\n', out);
@@ -131,7 +158,8 @@ void summary_print(const struct contender *contenders, size_t contenders_count, 
                          good);
                 fprintf(out, " %-*s", k + 1 == contenders_count ? 0 : CELL_WIDTH, cell);
         }
-        fprintf(out, "\nmedians of the runs  [least .. most]\n");
+        fprintf(out, "\nmedians of the runs  [least .. most]%s\n",
+                contenders_count == 1 ? "" : "  x ratio to the first target's median");
 }
 
 static void contender_print_json(const struct contender *contender, FILE *out)
@@ -173,6 +201,22 @@ static void contender_print_json(const struct contender *contender, FILE *out)
         fprintf(out, "]}\n");
 }
 
+static void ratios_print_json(const struct contender *first, const struct contender *contender, FILE *out)
+{
+        const char *names[REPORT_ROWS_MAX];
+        size_t names_count = names_collect(contender, 1, names);
+        const char *comma = "";
+        fprintf(out, "{");
+        for (size_t i = 0; i < names_count; i++) {
+                double ratio = ratio_to_first(first, contender, names[i]);
+                if (ratio == 0)
+                        continue;
+                fprintf(out, "%s\"%s\":%.6g", comma, names[i], ratio);
+                comma = ",";
+        }
+        fprintf(out, "}");
+}
+
 void summary_print_json(const struct contender *contenders, size_t contenders_count, FILE *out)
 {
         if (contenders_count == 1) {
@@ -183,6 +227,11 @@ void summary_print_json(const struct contender *contenders, size_t contenders_co
         for (size_t i = 0; i < contenders_count; i++) {
                 fprintf(out, "%s", i == 0 ? "" : ",");
                 contender_print_json(&contenders[i], out);
+        }
+        fprintf(out, "],\"ratios\":[");
+        for (size_t i = 1; i < contenders_count; i++) {
+                fprintf(out, "%s", i == 1 ? "" : ",");
+                ratios_print_json(&contenders[0], &contenders[i], out);
         }
         fprintf(out, "]}\n");
 }

@@ -16,7 +16,8 @@ struct spread summary_spread(struct report *const *reports, size_t reports_count
 /* A table for people: a row a figure, a column a contender. One run of one contender prints as report_print() does. */
 void summary_print(const struct contender *contenders, size_t contenders_count, FILE *out);
 /* One JSON object. Of one contender: the medians under the names of the figures, and with several runs also `repeats`,
- * `least`, `most` and `runs`. Of several contenders: `targets`, a list of such objects. */
+ * `least`, `most` and `runs`. Of several contenders: `targets`, a list of such objects, and `ratios`, of each but the
+ * first how its medians stand to the first's. */
 void summary_print_json(const struct contender *contenders, size_t contenders_count, FILE *out);
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "engine/base/clock.h"
 
+#define CHILDREN_GENERATIONS 3
+
 static bool schedstat_cpu_ns(int pid, uint64_t *cpu_ns)
 {
         char path[320];
@@ -72,13 +74,41 @@ static void status_rss(int pid, struct usage *usage)
         fclose(file);
 }
 
-int usage_read(int pid, struct usage *usage)
+static int usage_read_one(int pid, struct usage *usage)
 {
         *usage = (struct usage){0};
         if (!schedstat_cpu_ns(pid, &usage->cpu_ns) && !stat_cpu_ns(pid, &usage->cpu_ns))
                 return -ESRCH;
         status_rss(pid, usage);
         return 0;
+}
+
+static void usage_add_children(int pid, struct usage *usage, int generations)
+{
+        char path[64];
+        int child;
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+        FILE *file = generations == 0 ? NULL : fopen(path, "r");
+        if (file == NULL)
+                return;
+        while (fscanf(file, "%d", &child) == 1) {
+                struct usage of_child;
+                if (usage_read_one(child, &of_child) != 0)
+                        continue;
+                usage->cpu_ns += of_child.cpu_ns;
+                usage->rss_bytes += of_child.rss_bytes;
+                usage->rss_bytes_max += of_child.rss_bytes_max;
+                usage_add_children(child, usage, generations - 1);
+        }
+        fclose(file);
+}
+
+int usage_read(int pid, struct usage *usage)
+{
+        int failure = usage_read_one(pid, usage);
+        if (failure == 0)
+                usage_add_children(pid, usage, CHILDREN_GENERATIONS);
+        return failure;
 }
 
 uint64_t usage_own_cpu_ns(void)

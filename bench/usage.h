@@ -1,4 +1,5 @@
-/* usage: what a process has used of the machine, read from /proc. */
+/* usage: what a process has used of the machine, read from /proc, with the workers that it has started and that live
+ * now. */
 #ifndef SPATE_BENCH_USAGE_H
 #define SPATE_BENCH_USAGE_H
 
