@@ -15,7 +15,20 @@
 #define LINE_ROOM (128 * 1024) /* the longest piece of a line that a read may cut off */
 #define OPENING_MAX 64         /* connections that wait for the server's answer at a time */
 #define OPENING_SILENCE_NS (10 * NS_PER_S)
+#define GREETING_BYTES_MAX (CONNECT_BYTES_MAX + 512)
 #define PUBLISH_ROUNDS_MAX 4 /* buffers written before others are served again */
+
+/* What a WebSocket connection has beside the others. */
+struct wrapping {
+        struct websocket websocket;
+        char key[WEBSOCKET_KEY_BYTES];
+        bool is_open;   /* the handshake is over */
+        bool owes_pong; /* a publisher was in the middle of something: the pong comes when that is written */
+        uint8_t pong_bytes;
+        uint8_t pong[WEBSOCKET_CONTROL_BYTES_MAX];
+        uint8_t *gathered; /* a message that comes in pieces */
+        size_t gathered_bytes, gathered_room;
+};
 
 void crowd_fail(struct crowd *crowd, int exit_code, const char *format, ...)
 {
@@ -50,6 +63,20 @@ static void *array_new(size_t count, size_t size)
         return memory;
 }
 
+static void publish_shape_init(struct shape *shape, const struct target *target, const char *subject,
+                               uint32_t payload_bytes)
+{
+        if (target->protocol == PROTOCOL_HTTP) {
+                char path[PATH_OF_SUBJECT_BYTES];
+                target_path(target, subject, path);
+                shape_post(shape, target->host, path, payload_bytes);
+                return;
+        }
+        shape_publish(shape, target->protocol, subject, payload_bytes);
+        if (target_is_websocket(target) && target->protocol != PROTOCOL_MESSAGE)
+                shape_wrap(shape);
+}
+
 static void shapes_init(struct crowd *crowd)
 {
         const struct recipe *recipe = crowd->recipe;
@@ -60,8 +87,8 @@ static void shapes_init(struct crowd *crowd)
                 crowd_pattern(recipe, i, pattern);
                 shape_delivery(&crowd->delivery_shapes[i], recipe->target.protocol, subject, pattern,
                                (uint32_t)recipe->payload_bytes);
-                shape_publish(&crowd->publish_shapes[i], recipe->target.protocol, subject,
-                              (uint32_t)recipe->payload_bytes);
+                publish_shape_init(&crowd->publish_shapes[i], &recipe->publish_target, subject,
+                                   (uint32_t)recipe->payload_bytes);
         }
 }
 
@@ -115,6 +142,9 @@ static void member_fini(struct crowd *crowd, struct member *member)
                 tally_fini(&member->tallies[i]);
         free(member->tallies);
         free(member->rest);
+        if (member->wrapping != NULL)
+                free(member->wrapping->gathered);
+        free(member->wrapping);
         if (member->outbox != NULL) {
                 free(member->outbox->frames);
                 free(member->outbox->sequences);
@@ -136,6 +166,11 @@ void crowd_fini(struct crowd *crowd)
         free(crowd->room);
         if (crowd->epoll_fd >= 0)
                 close(crowd->epoll_fd);
+}
+
+static const struct target *member_target(const struct crowd *crowd, const struct member *member)
+{
+        return member->publishes ? &crowd->recipe->publish_target : &crowd->recipe->target;
 }
 
 static const char *member_kind(const struct member *member)
@@ -164,7 +199,8 @@ static void member_cut(struct crowd *crowd, struct member *member, const char *w
         if (member->stalls) {
                 crowd->stalled_cut++;
         } else {
-                crowd->cut++;
+                if (crowd->cut++ == 0)
+                        snprintf(crowd->cut_why, sizeof(crowd->cut_why), "subscriber %u: %s", member->number, why);
                 crowd->progress -= member->progress;
         }
         if (crowd->on_progress != NULL)
@@ -226,7 +262,7 @@ static inline __attribute__((always_inline)) size_t frames_take(struct crowd *cr
                                 latency_record(crowd->latency, crowd->now_ns - intended_ns);
                 }
                 if (verify && unlikely(!check_holds(payload, shape->payload_bytes) ||
-                                       memcmp(payload + shape->payload_bytes, "\r\n", 2) != 0))
+                                       memcmp(payload + shape->payload_bytes, "\r\n", shape->trailer_bytes) != 0))
                         crowd->corrupted++;
                 at += stride;
                 frames++;
@@ -280,14 +316,78 @@ static void odd_message(struct crowd *crowd, struct member *member, const struct
                 crowd->progress += progress;
 }
 
+static void protocol_fail(struct crowd *crowd, const struct member *member, const char *why)
+{
+        crowd->corrupted++;
+        crowd_fail(crowd, BENCH_FAILED, "%s: %s %u was sent %s", member_target(crowd, member)->text,
+                   member_kind(member), member->number, why);
+}
+
+/* Nothing half-written stands in the way. */
+static bool may_say(const struct member *member)
+{
+        return !member->publishes || member->outbox->at == member->outbox->size;
+}
+
+/* Sends a few bytes at once; a connection that cannot take them is one that nobody reads. */
+static void member_say(struct crowd *crowd, struct member *member, enum websocket_opcode opcode, struct span text)
+{
+        uint8_t frame[WEBSOCKET_HEADER_BYTES_MAX + GREETING_BYTES_MAX];
+        assert(text.size <= GREETING_BYTES_MAX);
+        if (member->wrapping != NULL)
+                text = span_of(frame, websocket_frame_write(frame, opcode, text));
+        if (send(member->fd, text.bytes, text.size, MSG_NOSIGNAL) != (ssize_t)text.size)
+                member_cut(crowd, member, "it does not take what we say");
+}
+
 static void pong_send(struct crowd *crowd, struct member *member)
 {
-        if (member->publishes && member->outbox->at != member->outbox->size) {
+        if (may_say(member))
+                member_say(crowd, member, WEBSOCKET_BINARY, SPAN("PONG\r\n"));
+        else
                 member->outbox->owes_pong = true;
+}
+
+/* 5.5.3: of several pings the last one may be answered alone. */
+static void websocket_pong_send(struct crowd *crowd, struct member *member, struct span payload)
+{
+        struct wrapping *wrapping = member->wrapping;
+        if (may_say(member)) {
+                wrapping->owes_pong = false;
+                member_say(crowd, member, WEBSOCKET_PONG, payload);
                 return;
         }
-        if (send(member->fd, "PONG\r\n", 6, MSG_NOSIGNAL) != 6)
-                member_cut(crowd, member, "it does not take our PONG");
+        wrapping->owes_pong = true;
+        wrapping->pong_bytes = (uint8_t)payload.size;
+        span_copy(wrapping->pong, payload);
+}
+
+static void owed_send(struct crowd *crowd, struct member *publisher)
+{
+        struct outbox *outbox = publisher->outbox;
+        if (outbox->owes_pong) {
+                outbox->owes_pong = false;
+                pong_send(crowd, publisher);
+        }
+        if (publisher->state != MEMBER_CUT && publisher->wrapping != NULL && publisher->wrapping->owes_pong)
+                websocket_pong_send(crowd, publisher,
+                                    span_of(publisher->wrapping->pong, publisher->wrapping->pong_bytes));
+}
+
+/* 5.5.1: the code and the reason go back, and what they were is told. */
+static void close_serve(struct crowd *crowd, struct member *member, struct span body)
+{
+        char why[128] = "closed by the server, without a code";
+        if (body.size >= 2) {
+                struct span reason = span_skip(body, 2);
+                snprintf(why, sizeof(why), "closed by the server: code %u%s%.*s", body.bytes[0] << 8 | body.bytes[1],
+                         reason.size == 0 ? "" : ", ", (int)(reason.size > 60 ? 60 : reason.size),
+                         (const char *)reason.bytes);
+        }
+        if (may_say(member))
+                member_say(crowd, member, WEBSOCKET_CLOSE, body);
+        if (member->state != MEMBER_CUT)
+                member_cut(crowd, member, why);
 }
 
 static bool is_lame_duck(const struct unit *unit)
@@ -296,14 +396,75 @@ static bool is_lame_duck(const struct unit *unit)
         return unit->body.size != 0 && memmem(unit->body.bytes, unit->body.size, said, sizeof(said) - 1) != NULL;
 }
 
+/* A server may send events as text as well as binary: the first one says which. */
+static void shapes_learn(struct crowd *crowd, const struct unit *unit)
+{
+        if (crowd->deliveries != 0 || unit->body.size != crowd->recipe->payload_bytes)
+                return;
+        for (uint64_t i = 0; i < crowd->recipe->subjects; i++)
+                crowd->delivery_shapes[i].header[0] = (uint8_t)(0x80 | unit->frame.opcode);
+}
+
+/* A piece of a message; with the last one it is a message. */
+static void part_serve(struct crowd *crowd, struct member *member, const struct unit *unit)
+{
+        struct wrapping *wrapping = member->wrapping;
+        size_t bytes = wrapping->gathered_bytes + unit->body.size;
+        if (bytes > WEBSOCKET_FRAME_BYTES_MAX) {
+                crowd_fail(crowd, BENCH_FAILED, "%s %u was sent a message of more than 64 MiB", member_kind(member),
+                           member->number);
+                return;
+        }
+        if (bytes > wrapping->gathered_room) {
+                wrapping->gathered_room = 2 * bytes;
+                wrapping->gathered = realloc(wrapping->gathered, wrapping->gathered_room);
+                if (wrapping->gathered == NULL)
+                        abort();
+        }
+        span_copy(wrapping->gathered + wrapping->gathered_bytes, unit->body);
+        wrapping->gathered_bytes = bytes;
+        if (!unit->frame.is_last)
+                return;
+        struct unit whole = {.kind = UNIT_MESSAGE, .body = span_of(wrapping->gathered, bytes)};
+        wrapping->gathered_bytes = 0;
+        if (!member->publishes)
+                odd_message(crowd, member, &whole);
+}
+
+/* What a server that speaks in messages sends a publisher are others' events, or its own. */
+static bool is_echo(const struct crowd *crowd, const struct member *member)
+{
+        return member->publishes && crowd->recipe->publish_target.protocol == PROTOCOL_MESSAGE;
+}
+
 static void unit_serve(struct crowd *crowd, struct member *member, const struct unit *unit)
 {
+        const char *broken = member->wrapping != NULL && member_target(crowd, member)->protocol == PROTOCOL_MESSAGE
+                                     ? websocket_follow(&member->wrapping->websocket, &unit->frame)
+                                     : NULL;
+        if (broken != NULL) {
+                protocol_fail(crowd, member, broken);
+                return;
+        }
         switch (unit->kind) {
         case UNIT_MESSAGE:
+                if (is_echo(crowd, member))
+                        break;
+                if (member_target(crowd, member)->protocol == PROTOCOL_MESSAGE)
+                        shapes_learn(crowd, unit);
                 odd_message(crowd, member, unit);
                 break;
+        case UNIT_PART:
+                part_serve(crowd, member, unit);
+                break;
+        case UNIT_CLOSE:
+                close_serve(crowd, member, unit->body);
+                break;
         case UNIT_PING:
-                pong_send(crowd, member);
+                if (member_target(crowd, member)->protocol == PROTOCOL_MESSAGE)
+                        websocket_pong_send(crowd, member, unit->body);
+                else
+                        pong_send(crowd, member);
                 break;
         case UNIT_PONG:
         case UNIT_SUBSCRIBED:
@@ -338,12 +499,17 @@ static void rest_keep(struct member *member, struct span rest)
 static void input_serve(struct crowd *crowd, struct member *member, struct span input)
 {
         while (input.size != 0) {
-                if (likely(!member->publishes))
+                if (likely(!member->publishes && (member->wrapping == NULL || !member->wrapping->websocket.is_inside ||
+                                                  crowd->recipe->target.protocol == PROTOCOL_NATS)))
                         input = span_skip(input, frames_take_any(crowd, member, input));
                 struct unit unit;
-                ssize_t taken = unit_take(crowd->recipe->target.protocol, input, &unit);
+                ssize_t taken = unit_take(member_target(crowd, member)->protocol, input, &unit);
                 if (taken == 0)
                         break;
+                if (taken < 0 && unit.why != NULL) {
+                        protocol_fail(crowd, member, unit.why);
+                        return;
+                }
                 if (taken < 0) {
                         crowd->corrupted++;
                         crowd_fail(crowd, BENCH_FAILED, "%s %u was sent something that is not the protocol: '%.*s'",
@@ -352,7 +518,7 @@ static void input_serve(struct crowd *crowd, struct member *member, struct span 
                         return;
                 }
                 unit_serve(crowd, member, &unit);
-                if (member->state == MEMBER_CUT)
+                if (member->state == MEMBER_CUT || crowd->failure != 0)
                         return;
                 input = span_skip(input, (size_t)taken);
         }
@@ -387,6 +553,109 @@ static void silence_record(struct crowd *crowd, struct member *member)
         crowd->last_read_ns = member->read_ns = crowd->now_ns;
 }
 
+/* What a connection says first. All at once: the answer to the last line proves that the rest was understood. */
+static int greeting(const struct crowd *crowd, const struct member *member, char *to, size_t room)
+{
+        char connect[CONNECT_BYTES_MAX];
+        char pattern[SUBJECT_BYTES_MAX];
+        recipe_write_connect(crowd->recipe, connect);
+        crowd_pattern(crowd->recipe, member->number % crowd->recipe->subjects, pattern);
+        if (crowd->recipe->target.protocol == PROTOCOL_NATS) {
+                if (member->publishes)
+                        return snprintf(to, room, "%sPING\r\n", connect);
+                return snprintf(to, room, "%sSUB %s 1\r\nPING\r\n", connect, pattern);
+        }
+        if (member->publishes)
+                return snprintf(to, room, "*1\r\n$4\r\nPING\r\n");
+        const char *verb = crowd->recipe->wildcard ? "PSUBSCRIBE" : "SUBSCRIBE";
+        return snprintf(to, room, "*2\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(verb), verb, strlen(pattern), pattern);
+}
+
+/* Bytes of the stream itself, which lie in `room`, with what the last read cut off in front of them. */
+static void stream_serve(struct crowd *crowd, struct member *member, uint8_t *bytes, size_t size)
+{
+        struct span input = span_of(bytes, size);
+        if (member->rest_bytes != 0) {
+                memcpy(bytes - member->rest_bytes, member->rest, member->rest_bytes);
+                input = span_of(bytes - member->rest_bytes, size + member->rest_bytes);
+                member->rest_bytes = 0;
+        }
+        if (!member->publishes && member->state == MEMBER_READY && !member->stalls && !crowd->is_timed)
+                age_record(crowd, member, input);
+        input_serve(crowd, member, input);
+}
+
+/* The server has said yes: who speaks a protocol over it begins to, who only listens is ready. */
+static void handshake_done(struct crowd *crowd, struct member *member)
+{
+        char text[GREETING_BYTES_MAX];
+        member->wrapping->is_open = true;
+        if (member_target(crowd, member)->protocol == PROTOCOL_MESSAGE) {
+                member->state = MEMBER_READY;
+                return;
+        }
+        int size = greeting(crowd, member, text, sizeof(text));
+        member_say(crowd, member, WEBSOCKET_BINARY, span_of(text, (size_t)size));
+}
+
+/* How many of the bytes belong to the handshake, all of them while it is not over. */
+static size_t handshake_serve(struct crowd *crowd, struct member *member, uint8_t *bytes, size_t size)
+{
+        char why[WEBSOCKET_WHY_BYTES];
+        size_t rest_bytes = member->rest_bytes;
+        struct span input = span_of(bytes - rest_bytes, size + rest_bytes);
+        if (rest_bytes != 0)
+                memcpy(bytes - rest_bytes, member->rest, rest_bytes);
+        member->rest_bytes = 0;
+        ssize_t taken = websocket_answer_take(input, member->wrapping->key, why);
+        if (taken < 0)
+                crowd_fail(crowd, BENCH_UNREACHABLE, "%s: %s", member_target(crowd, member)->text, why);
+        if (taken == 0)
+                rest_keep(member, input);
+        if (taken <= 0)
+                return size;
+        handshake_done(crowd, member);
+        return (size_t)taken - rest_bytes;
+}
+
+/* A stream that comes in WebSocket messages. */
+static void wrapped_serve(struct crowd *crowd, struct member *member, uint8_t *bytes, size_t size)
+{
+        while (size != 0 && member->state != MEMBER_CUT && crowd->failure == 0) {
+                struct websocket_frame control;
+                struct span body;
+                const char *why;
+                size_t taken = 0;
+                ssize_t kept =
+                        websocket_unframe(&member->wrapping->websocket, bytes, size, &taken, &control, &body, &why);
+                if (kept < 0) {
+                        protocol_fail(crowd, member, why);
+                        return;
+                }
+                if (kept > 0)
+                        stream_serve(crowd, member, bytes, (size_t)kept);
+                if (member->state == MEMBER_CUT)
+                        return;
+                if (control.opcode == WEBSOCKET_PING)
+                        websocket_pong_send(crowd, member, body);
+                else if (control.opcode == WEBSOCKET_CLOSE)
+                        close_serve(crowd, member, body);
+                bytes += taken;
+                size -= taken;
+        }
+}
+
+/* Has a read ended within something that should have gone on? */
+static bool is_cut_short(const struct crowd *crowd, const struct member *member)
+{
+        const struct wrapping *wrapping = member->wrapping;
+        if (wrapping == NULL || member->state != MEMBER_READY)
+                return false;
+        return wrapping->websocket.left_bytes != 0 || wrapping->websocket.held_bytes != 0 ||
+               wrapping->websocket.is_inside ||
+               (member->rest_bytes != 0 && member_target(crowd, member)->protocol == PROTOCOL_MESSAGE);
+}
+
 static void member_read(struct crowd *crowd, struct member *member)
 {
         ssize_t got = recv(member->fd, crowd->room_read, crowd->recipe->read_bytes, 0);
@@ -395,27 +664,39 @@ static void member_read(struct crowd *crowd, struct member *member)
                 if (got < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
                 crowd->resets += got < 0 && errno == ECONNRESET;
-                member_cut(crowd, member, got == 0 ? "closed by the server" : strerror(errno));
+                member_cut(crowd, member,
+                           is_cut_short(crowd, member) ? "closed by the server in the middle of a frame"
+                           : got == 0                  ? "closed by the server"
+                                                       : strerror(errno));
                 return;
-        }
-        struct span input = span_of(crowd->room_read, (size_t)got);
-        if (member->rest_bytes != 0) {
-                memcpy(crowd->room_read - member->rest_bytes, member->rest, member->rest_bytes);
-                input = span_of(crowd->room_read - member->rest_bytes, (size_t)got + member->rest_bytes);
-                member->rest_bytes = 0;
         }
         if (!member->publishes && member->state == MEMBER_READY) {
                 crowd->reads++;
                 crowd->read_bytes += (uint64_t)got;
-                if (!member->stalls) {
+                if (!member->stalls)
                         silence_record(crowd, member);
-                        if (!crowd->is_timed)
-                                age_record(crowd, member, input);
-                }
         }
-        input_serve(crowd, member, input);
+        uint8_t *bytes = crowd->room_read;
+        size_t size = (size_t)got;
+        if (unlikely(member->wrapping != NULL && !member->wrapping->is_open)) {
+                size_t taken = handshake_serve(crowd, member, bytes, size);
+                bytes += taken;
+                size -= taken;
+                if (crowd->failure != 0 || member->state == MEMBER_CUT)
+                        return;
+        }
+        if (member->wrapping != NULL && member_target(crowd, member)->protocol == PROTOCOL_NATS)
+                wrapped_serve(crowd, member, bytes, size);
+        else if (size != 0)
+                stream_serve(crowd, member, bytes, size);
         if (!member->publishes && member->state == MEMBER_READY && crowd->on_progress != NULL)
                 crowd->on_progress(crowd->pacer, member);
+}
+
+static void frame_mask(const struct shape *shape, uint8_t *frame)
+{
+        uint32_t from = shape->mask_at + WEBSOCKET_MASK_BYTES;
+        websocket_mask(frame + from, shape->frame_bytes - from, frame + shape->mask_at);
 }
 
 /* Stamps up to `credit` events into the outbox. */
@@ -429,6 +710,8 @@ static void outbox_fill(struct crowd *crowd, struct member *publisher)
         uint64_t now_ns = clock_monotonic_ns();
         for (uint64_t i = 0; i < events; i++) {
                 uint64_t subject = crowd->subject_next;
+                if (shape->mask_at != 0)
+                        frame_mask(shape, frame); /* off */
                 if (recipe->subjects > 1) {
                         memcpy(frame, crowd->publish_shapes[subject].header, shape->header_bytes);
                         crowd->subject_next = subject + 1 == recipe->subjects ? 0 : subject + 1;
@@ -441,6 +724,11 @@ static void outbox_fill(struct crowd *crowd, struct member *publisher)
                 memcpy(payload, &stamp, sizeof(stamp));
                 if (recipe->verify)
                         check_write(payload, shape->payload_bytes);
+                if (shape->mask_at != 0) {
+                        uint32_t key = websocket_random();
+                        memcpy(frame + shape->mask_at, &key, sizeof(key));
+                        frame_mask(shape, frame);
+                }
                 outbox->events++;
                 frame += shape->frame_bytes;
         }
@@ -465,10 +753,7 @@ void crowd_publish(struct crowd *crowd, struct member *publisher)
                 return;
         for (int round = 0; round < PUBLISH_ROUNDS_MAX; round++) {
                 if (outbox->at == outbox->size) {
-                        if (outbox->owes_pong) {
-                                outbox->owes_pong = false;
-                                pong_send(crowd, publisher);
-                        }
+                        owed_send(crowd, publisher);
                         if (outbox->credit == 0 || publisher->state != MEMBER_READY) {
                                 if (publisher->state == MEMBER_READY)
                                         output_watch(crowd, publisher, false);
@@ -505,29 +790,22 @@ void crowd_turn(struct crowd *crowd, uint64_t wait_ns)
         }
 }
 
-/* What a connection says first. All at once: the answer to the last line proves that the rest was understood. */
-static int greeting(const struct crowd *crowd, const struct member *member, char *to, size_t room)
+static int handshake_begin(const struct crowd *crowd, struct member *member, char *to, size_t room)
 {
-        char connect[CONNECT_BYTES_MAX];
-        char pattern[SUBJECT_BYTES_MAX];
-        recipe_write_connect(crowd->recipe, connect);
-        crowd_pattern(crowd->recipe, member->number % crowd->recipe->subjects, pattern);
-        if (crowd->recipe->target.protocol == PROTOCOL_NATS) {
-                if (member->publishes)
-                        return snprintf(to, room, "%sPING\r\n", connect);
-                return snprintf(to, room, "%sSUB %s 1\r\nPING\r\n", connect, pattern);
-        }
-        if (member->publishes)
-                return snprintf(to, room, "*1\r\n$4\r\nPING\r\n");
-        const char *verb = crowd->recipe->wildcard ? "PSUBSCRIBE" : "SUBSCRIBE";
-        return snprintf(to, room, "*2\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(verb), verb, strlen(pattern), pattern);
+        const struct target *target = member_target(crowd, member);
+        char subject[SUBJECT_BYTES_MAX], path[PATH_OF_SUBJECT_BYTES];
+        member->wrapping = array_new(1, sizeof(*member->wrapping));
+        websocket_key_draw(member->wrapping->key);
+        crowd_subject(crowd->recipe, member->number % crowd->recipe->subjects, subject);
+        target_path(target, subject, path);
+        return websocket_request_write(to, room, target->host, path, member->wrapping->key);
 }
 
 static void member_open(struct crowd *crowd, struct member *member)
 {
         const struct recipe *recipe = crowd->recipe;
-        char text[CONNECT_BYTES_MAX + 256];
-        const struct target *target = member->publishes ? &recipe->publish_target : &recipe->target;
+        char text[GREETING_BYTES_MAX];
+        const struct target *target = member_target(crowd, member);
         member->fd = target_connect(target, member->stalls ? recipe->stall_room_bytes : 0);
         if (member->fd < 0) {
                 crowd_fail(crowd, member->fd == -EMFILE ? BENCH_FAILED : BENCH_UNREACHABLE, "%s: %s%s", target->text,
@@ -547,7 +825,12 @@ static void member_open(struct crowd *crowd, struct member *member)
                 crowd_fail(crowd, BENCH_FAILED, "epoll_ctl: %s", strerror(errno));
                 return;
         }
-        int size = greeting(crowd, member, text, sizeof(text));
+        if (target->protocol == PROTOCOL_HTTP) {
+                member->state = MEMBER_READY; /* it is asked nothing before the first event */
+                return;
+        }
+        int size = target_is_websocket(target) ? handshake_begin(crowd, member, text, sizeof(text))
+                                               : greeting(crowd, member, text, sizeof(text));
         if (send(member->fd, text, (size_t)size, MSG_NOSIGNAL) != size)
                 crowd_fail(crowd, BENCH_UNREACHABLE, "%s: %s", target->text, strerror(errno));
 }
@@ -564,7 +847,7 @@ static int members_open(struct crowd *crowd, struct member *members, uint64_t co
                 if (crowd->failure != 0)
                         break;
                 uint64_t ready_before = ready;
-                crowd_turn(crowd, 100 * NS_PER_MS);
+                crowd_turn(crowd, members[opened - 1].state == MEMBER_READY ? 0 : 100 * NS_PER_MS);
                 while (ready < opened && members[ready].state == MEMBER_READY)
                         ready++;
                 if (ready != ready_before)

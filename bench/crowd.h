@@ -18,6 +18,7 @@
 enum member_state { MEMBER_OPENING, MEMBER_READY, MEMBER_CUT };
 
 struct outbox;
+struct wrapping;
 
 struct member {
         int fd;
@@ -36,7 +37,8 @@ struct member {
         uint8_t *rest;
         uint32_t rest_bytes;
         uint32_t rest_room;
-        struct outbox *outbox; /* publishers only */
+        struct outbox *outbox;     /* publishers only */
+        struct wrapping *wrapping; /* over WebSocket only */
 };
 
 /* What a publisher has to say. */
@@ -79,6 +81,7 @@ struct crowd {
         uint64_t corrupted;
         uint64_t odd;         /* deliveries that did not have the expected header */
         uint64_t cut;         /* healthy subscribers closed by the server */
+        char cut_why[128];    /* the first of them, and how */
         uint64_t stalled_cut; /* stalled ones */
         uint64_t resets;      /* connections that ended with a reset */
         uint64_t lame_ducks;  /* subscribers that were told that the server is going */

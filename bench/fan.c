@@ -372,11 +372,12 @@ static void report_faults(struct fan *fan, struct report *report)
             crowd->cut != 0 || healthy.reordered + stalled.reordered != 0)
                 crowd_fail(crowd, BENCH_FAILED,
                            "the stream was not whole: %llu lost, %llu duplicated, %llu reordered, "
-                           "%llu corrupted, %llu cut off",
+                           "%llu corrupted, %llu cut off%s%s",
                            (unsigned long long)healthy.lost,
                            (unsigned long long)(healthy.duplicated + stalled.duplicated),
                            (unsigned long long)(healthy.reordered + stalled.reordered),
-                           (unsigned long long)crowd->corrupted, (unsigned long long)crowd->cut);
+                           (unsigned long long)crowd->corrupted, (unsigned long long)crowd->cut,
+                           crowd->cut == 0 ? "" : "; first ", crowd->cut_why);
 }
 
 /* Lets the server finish what subscribing left it to do. */

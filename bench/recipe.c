@@ -50,6 +50,8 @@ struct row {
 static const struct row rows[] = {
         {"url", KIND_TEXT, AT(url), 0, 0, "whom to load; also as the second word  [nats://127.0.0.1:4222]"},
         {"publish-to", KIND_TEXT, AT(publish_url), 0, 0, "another address of the same server, for the publishers"},
+        {"ws-dialect", KIND_TEXT, AT(ws_dialect), 0, 0,
+         "what is said over ws://: nats, nchan (publishers POST), raw (a message is an event)  [nats]"},
         {"against", KIND_TEXTS, AT(against), 0, 0,
          "URL[,PUBLISH-URL] of another server, to be loaded in turns with the first; at most 7 of these"},
         {"against-pid", KIND_TEXTS, AT(against_pids), 0, 0,
@@ -96,8 +98,10 @@ void recipe_print_help(FILE *out)
         fprintf(out, "usage: spate bench MODE [ADDRESS] [OPTIONS]\n\nmodes\n");
         for (size_t i = 0; i < MODES_COUNT; i++)
                 fprintf(out, "  %-10s %s\n", mode_names[i], mode_help[i]);
-        fprintf(out,
-                "\naddresses\n  nats://HOST:PORT  unix:PATH (NATS)  redis://HOST:PORT  redis+unix:PATH\n\noptions\n");
+        fprintf(out, "\naddresses\n  nats://HOST:PORT  unix:PATH (NATS)  redis://HOST:PORT  redis+unix:PATH\n"
+                     "  ws://HOST:PORT/PATH, or by its dialect: ws+nats://  ws+nchan://  ws+raw://; {} in PATH is the "
+                     "subject\n"
+                     "  http://HOST:PORT/PATH, only for --publish-to with nchan\n\noptions\n");
         for (size_t i = 0; i < array_count(rows); i++)
                 fprintf(out, "  --%-12s %s\n", rows[i].name, rows[i].help);
         fprintf(out, "\nends by itself; exit code 0: all well, 1: events lost, doubled, late or damaged, or cut off,\n"
@@ -227,12 +231,57 @@ static bool is_plain(const char *text)
         return strpbrk(text, "\"\\") == NULL && strlen(text) < 100;
 }
 
+static bool publishes(const struct recipe *recipe)
+{
+        return recipe->mode != MODE_SUB && recipe->mode != MODE_IDLE;
+}
+
+static bool names_subject(const struct target *target)
+{
+        return strstr(target->path, "{}") != NULL;
+}
+
+static int websocket_check(const struct recipe *recipe, char *error)
+{
+        const struct target *target = &recipe->target;
+        if (target->protocol == PROTOCOL_HTTP)
+                return refuse(error, "http:// is where publishers go, with --publish-to; subscribers need ws://");
+        if (!target_is_websocket(target))
+                return 0;
+        if (recipe->mode != MODE_FAN && recipe->mode != MODE_WILDCARD && recipe->mode != MODE_LATENCY &&
+            recipe->mode != MODE_PUB && recipe->mode != MODE_SUB && recipe->mode != MODE_IDLE)
+                return refuse(error, "ws:// is for fan, wildcard, latency, pub, sub and idle");
+        if (recipe->stall_limit_bytes != 0 || recipe->login_rate != 0)
+                return refuse(error, "--stall-limit and --wrong-logins are not for ws://");
+        if (target->dialect == DIALECT_NCHAN && publishes(recipe) && recipe->publish_target.protocol != PROTOCOL_HTTP)
+                return refuse(error, "nchan takes events by POST: --publish-to http://HOST:PORT/PATH");
+        if (target->protocol != PROTOCOL_MESSAGE)
+                return 0;
+        if (recipe->wildcard)
+                return refuse(error, "nchan and raw know no wildcards");
+        if (recipe->subjects > 1 && (!names_subject(target) || !names_subject(&recipe->publish_target)))
+                return refuse(error, "several --subjects need {} in the path, where each has its name");
+        if (recipe->subjects > 1 && target->dialect == DIALECT_RAW)
+                return refuse(error, "raw has one subject: a connection publishes to the path that it opened");
+        return 0;
+}
+
+static bool is_of_one_kind(const struct target *target, const struct target *publish_target)
+{
+        if (target->dialect == DIALECT_NCHAN)
+                return publish_target->protocol == PROTOCOL_HTTP || publish_target->dialect == DIALECT_NCHAN;
+        return publish_target->protocol == target->protocol;
+}
+
 static int recipe_check(struct recipe *recipe, char *error)
 {
-        if (recipe->publish_target.protocol != recipe->target.protocol)
+        int failure = websocket_check(recipe, error);
+        if (failure != 0)
+                return failure;
+        if (!is_of_one_kind(&recipe->target, &recipe->publish_target))
                 return refuse(error, "--publish-to must speak the same protocol");
         if (recipe->user != NULL && recipe->target.protocol != PROTOCOL_NATS)
-                return refuse(error, "--user is for nats://");
+                return refuse(error, "--user is for nats:// and NATS over ws://");
         if (recipe->user != NULL && (!is_plain(recipe->user) || !is_plain(recipe->password)))
                 return refuse(error, "--user and its password: at most 99 bytes, without quotes and backslashes");
         if (recipe->window == WINDOW_AUTO)
@@ -266,8 +315,12 @@ static int recipe_aim(struct recipe *recipe, char *error)
 {
         int failure = target_parse(&recipe->target, recipe->url, error);
         if (failure == 0)
+                failure = target_speak(&recipe->target, recipe->ws_dialect, error);
+        if (failure == 0)
                 failure = target_parse(&recipe->publish_target,
                                        recipe->publish_url != NULL ? recipe->publish_url : recipe->url, error);
+        if (failure == 0)
+                failure = target_speak(&recipe->publish_target, recipe->ws_dialect, error);
         return failure != 0 ? failure : recipe_check(recipe, error);
 }
 
@@ -298,8 +351,10 @@ static int against_pid_parse(const char *text, int64_t *pid, char *error)
 int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES])
 {
         static char url_default[] = "nats://127.0.0.1:4222";
+        static char ws_dialect_default[] = "nats";
         *recipe = (struct recipe){
                 .url = url_default,
+                .ws_dialect = ws_dialect_default,
                 .publishers = 1,
                 .subscribers = 100,
                 .subjects = 1,

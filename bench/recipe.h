@@ -37,6 +37,7 @@ struct recipe {
         struct target publish_target; /* where publishers go; mostly the same */
         char *url;
         char *publish_url;         /* NULL: url */
+        char *ws_dialect;          /* what is said over ws:// */
         struct texts against;      /* URL or URL,PUBLISH-URL of others, which run in turns with the first */
         struct texts against_pids; /* whose CPU time is theirs, in the same order; none: looked up by the address */
         char *user; /* NULL: nobody; the password comes from the environment, not from the command line */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -11,14 +12,19 @@
 #define BODY_BYTES_MAX (64 * 1024 * 1024)
 #define ARRAY_ITEMS_MAX 16
 
-static void shape_close(struct shape *shape, int header_bytes, uint32_t payload_bytes)
+static void shape_close(struct shape *shape, int header_bytes, uint32_t payload_bytes, uint32_t trailer_bytes)
 {
-        assert(header_bytes >= SHAPE_HEADER_BYTES_MIN);
+        assert(header_bytes > 0);
         assert(header_bytes < SHAPE_HEADER_BYTES_MAX);
         assert(payload_bytes >= STAMP_BYTES);
         shape->header_bytes = (uint32_t)header_bytes;
         shape->payload_bytes = payload_bytes;
-        shape->frame_bytes = shape->header_bytes + payload_bytes + 2;
+        shape->trailer_bytes = trailer_bytes;
+        shape->frame_bytes = shape->header_bytes + payload_bytes + trailer_bytes;
+        shape->mask_at = 0;
+        memset(&shape->last_lane, 0, sizeof(shape->last_lane));
+        memset(&shape->last_lane, 0xff,
+               shape->header_bytes < sizeof(shape->last_lane) ? shape->header_bytes : sizeof(shape->last_lane));
 }
 
 void shape_delivery(struct shape *shape, enum protocol protocol, const char *subject, const char *pattern,
@@ -26,6 +32,11 @@ void shape_delivery(struct shape *shape, enum protocol protocol, const char *sub
 {
         char *to = (char *)shape->header;
         int size;
+        if (protocol == PROTOCOL_MESSAGE) {
+                size = (int)websocket_header_write(shape->header, WEBSOCKET_BINARY, payload_bytes, false);
+                shape_close(shape, size, payload_bytes, 0);
+                return;
+        }
         if (protocol == PROTOCOL_NATS)
                 size = snprintf(to, SHAPE_HEADER_BYTES_MAX, "MSG %s 1 %u\r\n", subject, payload_bytes);
         else if (strcmp(subject, pattern) == 0)
@@ -35,19 +46,47 @@ void shape_delivery(struct shape *shape, enum protocol protocol, const char *sub
                 size = snprintf(to, SHAPE_HEADER_BYTES_MAX,
                                 "*4\r\n$8\r\npmessage\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n$%u\r\n", strlen(pattern), pattern,
                                 strlen(subject), subject, payload_bytes);
-        shape_close(shape, size, payload_bytes);
+        shape_close(shape, size, payload_bytes, 2);
 }
 
 void shape_publish(struct shape *shape, enum protocol protocol, const char *subject, uint32_t payload_bytes)
 {
         char *to = (char *)shape->header;
         int size;
+        if (protocol == PROTOCOL_MESSAGE) {
+                size = (int)websocket_header_write(shape->header, WEBSOCKET_BINARY, payload_bytes, true);
+                shape_close(shape, size, payload_bytes, 0);
+                shape->mask_at = shape->header_bytes - WEBSOCKET_MASK_BYTES;
+                return;
+        }
         if (protocol == PROTOCOL_NATS)
                 size = snprintf(to, SHAPE_HEADER_BYTES_MAX, "PUB %s %u\r\n", subject, payload_bytes);
         else
                 size = snprintf(to, SHAPE_HEADER_BYTES_MAX, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%u\r\n",
                                 strlen(subject), subject, payload_bytes);
-        shape_close(shape, size, payload_bytes);
+        shape_close(shape, size, payload_bytes, 2);
+}
+
+void shape_post(struct shape *shape, const char *host, const char *path, uint32_t payload_bytes)
+{
+        int size = snprintf((char *)shape->header, SHAPE_HEADER_BYTES_MAX,
+                            "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\n"
+                            "Content-Length: %u\r\n\r\n",
+                            path, host, payload_bytes);
+        shape_close(shape, size, payload_bytes, 0);
+}
+
+void shape_wrap(struct shape *shape)
+{
+        uint8_t wrapper[WEBSOCKET_HEADER_BYTES_MAX];
+        assert(shape->mask_at == 0);
+        size_t size = websocket_header_write(wrapper, WEBSOCKET_BINARY, shape->frame_bytes, true);
+        uint32_t header_bytes = (uint32_t)size + shape->header_bytes;
+        assert(header_bytes < SHAPE_HEADER_BYTES_MAX);
+        memmove(shape->header + size, shape->header, shape->header_bytes);
+        memcpy(shape->header, wrapper, size);
+        shape_close(shape, (int)header_bytes, shape->payload_bytes, shape->trailer_bytes);
+        shape->mask_at = (uint32_t)size - WEBSOCKET_MASK_BYTES;
 }
 
 size_t shape_render(const struct shape *shape, uint8_t *to, uint64_t seed)
@@ -58,7 +97,7 @@ size_t shape_render(const struct shape *shape, uint8_t *to, uint64_t seed)
                 seed = seed * 6364136223846793005u + 1442695040888963407u;
                 payload[i] = (uint8_t)(seed >> 56);
         }
-        memcpy(payload + shape->payload_bytes, "\r\n", 2);
+        memcpy(payload + shape->payload_bytes, "\r\n", shape->trailer_bytes);
         return shape->frame_bytes;
 }
 
@@ -228,7 +267,75 @@ static ssize_t resp_take(struct span input, struct unit *unit)
         }
 }
 
+/* One frame: a whole message, a piece of one, or what the connection itself has to say. */
+static ssize_t frame_take(struct span input, struct unit *unit)
+{
+        *unit = (struct unit){.kind = UNIT_OTHER};
+        ssize_t header = websocket_header_take(input, &unit->frame, &unit->why);
+        if (header <= 0)
+                return header;
+        size_t whole = (size_t)header + unit->frame.payload_bytes;
+        if (input.size < whole)
+                return 0;
+        unit->body = span_of(input.bytes + header, (size_t)unit->frame.payload_bytes);
+        if (unit->frame.opcode == WEBSOCKET_PING)
+                unit->kind = UNIT_PING;
+        else if (unit->frame.opcode == WEBSOCKET_CLOSE)
+                unit->kind = UNIT_CLOSE;
+        else if (!websocket_is_control(unit->frame.opcode))
+                unit->kind =
+                        unit->frame.is_last && unit->frame.opcode != WEBSOCKET_CONTINUATION ? UNIT_MESSAGE : UNIT_PART;
+        return (ssize_t)whole;
+}
+
+/* The answer to a POST. What is in its body does not matter, but it must be known where it ends. */
+static ssize_t answer_take(struct span input, struct unit *unit)
+{
+        struct span line = SPAN_NONE;
+        ssize_t taken = line_take(input, &line);
+        if (taken <= 0)
+                return taken;
+        *unit = (struct unit){.kind = UNIT_OTHER, .body = line};
+        if (!span_starts_with(line, SPAN("HTTP/1.1 ")) || line.size < strlen("HTTP/1.1 200"))
+                return -EPROTO;
+        unit->kind = line.bytes[9] == '2' ? UNIT_OTHER : UNIT_ERROR;
+        bool has_body = !span_starts_with(line, SPAN("HTTP/1.1 204"));
+        int64_t body_bytes = -1;
+        size_t at = (size_t)taken;
+        for (;;) {
+                static const char length[] = "content-length:";
+                taken = line_take(span_skip(input, at), &line);
+                if (taken <= 0)
+                        return taken;
+                at += (size_t)taken;
+                if (line.size == 0)
+                        break;
+                if (line.size > strlen(length) && strncasecmp((const char *)line.bytes, length, strlen(length)) == 0) {
+                        struct span rest = span_skip(line, strlen(length));
+                        body_bytes = number_of(word_take(&rest));
+                }
+        }
+        if (!has_body)
+                return (ssize_t)at;
+        if (body_bytes < 0 || body_bytes > BODY_BYTES_MAX) {
+                unit->why = "an answer to POST without a Content-Length";
+                return -EPROTO;
+        }
+        return input.size - at < (size_t)body_bytes ? 0 : (ssize_t)(at + (size_t)body_bytes);
+}
+
 ssize_t unit_take(enum protocol protocol, struct span input, struct unit *unit)
 {
-        return protocol == PROTOCOL_NATS ? nats_take(input, unit) : resp_take(input, unit);
+        unit->why = NULL;
+        switch (protocol) {
+        case PROTOCOL_NATS:
+                return nats_take(input, unit);
+        case PROTOCOL_RESP:
+                return resp_take(input, unit);
+        case PROTOCOL_MESSAGE:
+                return frame_take(input, unit);
+        case PROTOCOL_HTTP:
+                return answer_take(input, unit);
+        }
+        return -EPROTO;
 }

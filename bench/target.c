@@ -10,17 +10,27 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum place { PLACE_HOST, PLACE_URL, PLACE_PATH };
+
 struct scheme {
         const char *start;
         enum protocol protocol;
-        bool is_path;
+        enum dialect dialect;
+        enum place place; /* what follows: a host, one with a path behind it, or the path of a socket */
         const char *port;
 };
 
 static const struct scheme schemes[] = {
-        {"nats://", PROTOCOL_NATS, false, "4222"},  {"redis://", PROTOCOL_RESP, false, "6379"},
-        {"unix:", PROTOCOL_NATS, true, NULL},       {"nats+unix:", PROTOCOL_NATS, true, NULL},
-        {"redis+unix:", PROTOCOL_RESP, true, NULL},
+        {"nats://", PROTOCOL_NATS, DIALECT_NONE, PLACE_HOST, "4222"},
+        {"redis://", PROTOCOL_RESP, DIALECT_NONE, PLACE_HOST, "6379"},
+        {"unix:", PROTOCOL_NATS, DIALECT_NONE, PLACE_PATH, NULL},
+        {"nats+unix:", PROTOCOL_NATS, DIALECT_NONE, PLACE_PATH, NULL},
+        {"redis+unix:", PROTOCOL_RESP, DIALECT_NONE, PLACE_PATH, NULL},
+        {"ws://", PROTOCOL_NATS, DIALECT_OPEN, PLACE_URL, "80"},
+        {"ws+nats://", PROTOCOL_NATS, DIALECT_NATS, PLACE_URL, "80"},
+        {"ws+nchan://", PROTOCOL_MESSAGE, DIALECT_NCHAN, PLACE_URL, "80"},
+        {"ws+raw://", PROTOCOL_MESSAGE, DIALECT_RAW, PLACE_URL, "80"},
+        {"http://", PROTOCOL_HTTP, DIALECT_NONE, PLACE_URL, "80"},
 };
 
 static int resolve_path(struct target *target, const char *path, char *error)
@@ -73,6 +83,50 @@ static int resolve_host(struct target *target, const char *text, const char *por
         return 0;
 }
 
+/* What goes into a request: the host as it was written, and the path. */
+static int url_split(struct target *target, const char *text, char *error)
+{
+        size_t host_bytes = strcspn(text, "/");
+        const char *path = text[host_bytes] == '/' ? text + host_bytes : "/";
+        if (host_bytes >= HOST_BYTES_MAX || strlen(path) >= PATH_BYTES_MAX ||
+            text[strcspn(text, " \t\r\n\"#")] != '\0') {
+                snprintf(error, TARGET_ERROR_BYTES,
+                         "'%s': host and path may have %d characters each, and no blanks, quotes or '#'", target->text,
+                         HOST_BYTES_MAX - 1);
+                return -EINVAL;
+        }
+        memcpy(target->host, text, host_bytes);
+        strcpy(target->path, path);
+        return 0;
+}
+
+void target_path(const struct target *target, const char *subject, char to[PATH_OF_SUBJECT_BYTES])
+{
+        const char *place = strstr(target->path, "{}");
+        if (place == NULL)
+                snprintf(to, PATH_OF_SUBJECT_BYTES, "%s", target->path);
+        else
+                snprintf(to, PATH_OF_SUBJECT_BYTES, "%.*s%s%s", (int)(place - target->path), target->path, subject,
+                         place + 2);
+}
+
+int target_speak(struct target *target, const char *dialect, char error[TARGET_ERROR_BYTES])
+{
+        static const char *const names[] = {[DIALECT_NATS] = "nats", [DIALECT_NCHAN] = "nchan", [DIALECT_RAW] = "raw"};
+        for (size_t i = DIALECT_NATS; i < array_count(names); i++) {
+                if (strcmp(dialect, names[i]) != 0)
+                        continue;
+                if (target->dialect == DIALECT_OPEN) {
+                        target->dialect = (enum dialect)i;
+                        target->protocol = i == DIALECT_NATS ? PROTOCOL_NATS : PROTOCOL_MESSAGE;
+                }
+                return 0;
+        }
+        snprintf(error, TARGET_ERROR_BYTES, "--ws-dialect: there is no '%.40s'; there are nats, nchan and raw",
+                 dialect);
+        return -EINVAL;
+}
+
 int target_parse(struct target *target, const char *text, char error[TARGET_ERROR_BYTES])
 {
         *target = (struct target){0};
@@ -87,11 +141,14 @@ int target_parse(struct target *target, const char *text, char error[TARGET_ERRO
                 if (strncmp(text, schemes[i].start, size) != 0)
                         continue;
                 target->protocol = schemes[i].protocol;
-                if (schemes[i].is_path)
+                target->dialect = schemes[i].dialect;
+                if (schemes[i].place == PLACE_PATH)
                         return resolve_path(target, text + size, error);
+                if (schemes[i].place == PLACE_URL && url_split(target, text + size, error) != 0)
+                        return -EINVAL;
                 return resolve_host(target, text + size, schemes[i].port, error);
         }
-        snprintf(error, TARGET_ERROR_BYTES, "'%s': an address begins with nats://, redis:// or unix:", text);
+        snprintf(error, TARGET_ERROR_BYTES, "'%s': an address begins with nats://, redis://, unix: or ws://", text);
         return -EINVAL;
 }
 
