@@ -11,13 +11,15 @@ import sys
 import tempfile
 import threading
 
+from stand_in import StandIn, expect, run
+
 CHURN = ["churn", "--subscribers", "5", "--subjects", "4", "--rate", "2000", "--churn", "200", "--count", "3000",
-         "--seconds", "20", "--settle", "0"]
-DRAIN = ["drain", "--subscribers", "4", "--rate", "2000", "--seconds", "1", "--warmup", "0", "--settle", "20"]
+         "--seconds", "20", "--settle", "0", "--verify"]
+DRAIN = ["drain", "--subscribers", "4", "--rate", "2000", "--seconds", "1", "--warmup", "0", "--settle", "20", "--verify"]
 CHURN_KEYS = ("lost", "duplicated", "reordered", "corrupted", "stray", "foreign", "cut")
 
 
-class Server:
+class Server(StandIn):
     """Delivers to whoever has subscribed. `fault(number, frame, connection)` gives the bytes to send instead of delivery
     `number`. It lives as long as `life`, a process that somebody may end; then `last(connection)` is said and all is
     closed."""
@@ -28,20 +30,9 @@ class Server:
         self.subscriptions = {}  # connection: {sid: subject}
         self.deliveries = 0
         self.is_over = False
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = f"nats://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
         if life is not None:
             threading.Thread(target=self.end_with, args=(life,), daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def end_with(self, life):
         life.wait()
@@ -51,27 +42,11 @@ class Server:
                 self.send(connection, self.last(connection))
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def send(self, connection, frame):
-        try:
-            connection.sendall(frame)
-        except OSError:
-            pass
+    def joined(self, connection):
+        self.subscriptions[connection] = {}
 
-    def serve(self, connection):
-        with self.lock:
-            self.subscriptions[connection] = {}
-            connection.sendall(b'INFO {"server_id":"faulty","max_payload":1048576}\r\n')
-        reader = connection.makefile("rb")
-        try:
-            for line in reader:
-                words = line.split()
-                body = reader.read(int(words[-1]) + 2) if words[0] == b"PUB" else b""
-                with self.lock:
-                    self.obey(connection, words, body)
-        except OSError:
-            pass
-        with self.lock:
-            self.subscriptions.pop(connection, None)
+    def left(self, connection):
+        self.subscriptions.pop(connection, None)
 
     def obey(self, connection, words, body):
         if words[0] == b"PING":
@@ -86,21 +61,6 @@ class Server:
                     frame = b"MSG %s %s %d\r\n%s" % (words[1], sid, len(body) - 2, body)
                     self.send(reader, self.fault(self.deliveries, frame, reader))
                     self.deliveries += 1
-
-
-def run(bench, server, *arguments):
-    done = subprocess.run([bench, *arguments, server.address, "--verify", "--json"], capture_output=True, text=True,
-                          timeout=100)
-    server.listener.close()
-    if not done.stdout:
-        sys.exit(f"no report: {done.stderr}")
-    return done.returncode, json.loads(done.stdout)
-
-
-def expect(what, found, expected):
-    if found != expected:
-        sys.exit(f"{what}: found {found}, expected {expected}")
-    print(f"ok: {what}")
 
 
 def once(*numbers, do):

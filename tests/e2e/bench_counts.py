@@ -3,16 +3,17 @@
 
 usage: bench_counts.py PATH-OF-SPATE-BENCH
 """
-import json
 import socket
-import subprocess
 import sys
-import threading
+
+from stand_in import StandIn, expect, run
 
 SUBSCRIBERS = 6
+FAN = ["fan", "--subscribers", str(SUBSCRIBERS), "--window", "16", "--seconds", "0.3", "--warmup", "0.1", "--settle", "20",
+       "--verify"]
 
 
-class FaultyServer:
+class FaultyServer(StandIn):
     """Delivers every event to every subscriber, except where `faults` says otherwise: {event: (subscriber, what)}."""
 
     def __init__(self, faults):
@@ -20,36 +21,15 @@ class FaultyServer:
         self.subscribers = []
         self.events = 0
         self.held = {}
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        connection.sendall(b'INFO {"server_id":"faulty","max_payload":1048576}\r\n')
-        reader = connection.makefile("rb")
-        try:
-            for line in reader:
-                words = line.split()
-                if words[0] == b"PING":
-                    connection.sendall(b"PONG\r\n")
-                elif words[0] == b"SUB":
-                    with self.lock:
-                        self.subscribers.append(connection)
-                elif words[0] == b"PUB":
-                    body = reader.read(int(words[-1]) + 2)
-                    with self.lock:
-                        self.deliver(words[1], body)
-        except OSError:
-            pass
+    def obey(self, connection, words, body):
+        if words[0] == b"PING":
+            self.send(connection, b"PONG\r\n")
+        elif words[0] == b"SUB":
+            self.subscribers.append(connection)
+        elif words[0] == b"PUB":
+            self.deliver(words[1], body)
 
     def deliver(self, subject, body):
         fault = self.faults.get(self.events)
@@ -68,42 +48,28 @@ class FaultyServer:
             if what == "cut":
                 subscriber.shutdown(socket.SHUT_RDWR)
             frame += self.held.pop(number, b"")
-            try:
-                subscriber.sendall(frame)
-            except OSError:
-                pass
+            self.send(subscriber, frame)
         self.events += 1
 
 
-def run(bench, faults, *arguments):
-    server = FaultyServer(faults)
-    command = [bench, "fan", f"nats://127.0.0.1:{server.port}", "--subscribers", str(SUBSCRIBERS), "--window", "16",
-               "--seconds", "0.3", "--warmup", "0.1", "--settle", "20", "--verify", "--json", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    server.listener.close()
-    report = json.loads(done.stdout)
-    return done.returncode, {key: report[key] for key in ("lost", "duplicated", "reordered", "corrupted", "cut")}, report
-
-
-def expect(what, found, expected):
-    if found != expected:
-        sys.exit(f"{what}: found {found}, expected {expected}")
-    print(f"ok: {what}")
+def run_fan(bench, faults, *arguments):
+    code, report = run(bench, FaultyServer(faults), *FAN, *arguments)
+    return code, {key: report[key] for key in ("lost", "duplicated", "reordered", "corrupted", "cut")}, report
 
 
 def main():
     bench = sys.argv[1]
     none = {"lost": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "cut": 0}
-    code, counts, report = run(bench, {})
+    code, counts, report = run_fan(bench, {})
     expect("a whole stream has no faults", (code, counts), (0, none))
     expect("and many events", report["events"] > 32, True)
-    code, counts, _ = run(bench, {}, "--publishers", "3", "--size", "24")
+    code, counts, _ = run_fan(bench, {}, "--publishers", "3", "--size", "24")
     expect("three publishers have no faults either", (code, counts), (0, none))
     faults = {3: (0, "lose"), 4: (1, "double"), 5: (2, "hold"), 6: (3, "damage"), 7: (4, "lose"), 8: (4, "lose")}
-    code, counts, _ = run(bench, faults)
+    code, counts, _ = run_fan(bench, faults)
     expect("each fault is counted once", (code, counts),
            (1, {"lost": 3, "duplicated": 1, "reordered": 1, "corrupted": 1, "cut": 0}))
-    code, counts, _ = run(bench, {10: (5, "cut")})
+    code, counts, _ = run_fan(bench, {10: (5, "cut")})
     expect("who is cut off is counted and nobody waits for it", (code, counts), (1, dict(none, cut=1)))
 
 
