@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "bench/export.h"
 #include "bench/rounds.h"
 #include "bench/summary.h"
 
@@ -87,12 +88,21 @@ int bench_main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         prctl(PR_SET_TIMERSLACK, 1000UL);
         files_raise();
+        struct exports exports;
+        if (exports_open(&exports, &recipe, error) != 0) {
+                fprintf(stderr, "bench: %s\n", error);
+                return BENCH_USAGE;
+        }
         struct contender contenders[1 + AGAINST_MAX] = {{.recipe = &recipe}};
         size_t contenders_count = 1 + recipe.against.count;
         for (size_t i = 1; i < contenders_count; i++)
                 contenders[i].recipe = &others[i - 1];
         int exit_code = rounds_run(contenders, contenders_count, recipe.repeats);
         results_print(&recipe, contenders, contenders_count);
+        if (exports_write(&exports, contenders, contenders_count, error) != 0) {
+                fprintf(stderr, "bench: %s\n", error);
+                exit_code = exit_code == BENCH_OK ? BENCH_FAILED : exit_code;
+        }
         rounds_fini(contenders, contenders_count);
         return exit_code;
 }

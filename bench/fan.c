@@ -6,6 +6,7 @@
 #include "bench/bench.h"
 #include "bench/crowd.h"
 #include "bench/logins.h"
+#include "bench/progress.h"
 #include "bench/stallwatch.h"
 #include "bench/usage.h"
 #include "engine/base/clock.h"
@@ -14,6 +15,8 @@
 #define GRANT_FREE_EVENTS 65536
 #define TURN_WAIT_NS (20 * NS_PER_MS)
 #define LOGINS_WAIT_NS (500 * NS_PER_US)
+#define SLICES_MAX 200 /* of a long run; a short one has slices of SLICE_NS */
+#define SLICE_NS (100 * NS_PER_MS)
 #define SILENCE_NS_MAX (15 * NS_PER_S)  /* nothing comes although something is due: give up */
 #define DRAIN_SILENCE_NS (2 * NS_PER_S) /* at the end: what has not come by then is lost */
 #define DRAIN_SILENCE_STALL_NS (6 * NS_PER_S)
@@ -32,7 +35,9 @@ struct mark {
 struct fan {
         struct crowd crowd;
         const struct recipe *recipe;
-        struct logins *logins;    /* NULL: none */
+        struct logins *logins; /* NULL: none */
+        struct series *series; /* the report's; NULL before the measured span */
+        struct progress progress;
         struct stallwatch *watch; /* NULL: nobody stalls for good, or the kernel does not tell */
         uint64_t gate;            /* how many gates everybody has passed */
         uint64_t gate_events;
@@ -111,7 +116,7 @@ static void on_progress(void *pacer, struct member *member)
 {
         struct fan *fan = pacer;
         if (!is_closed_loop(fan)) {
-                if (fan->recipe->mode == MODE_LATENCY && fan->start_ns != 0)
+                if (recipe_is_open_loop(fan->recipe) && fan->start_ns != 0)
                         grant_open(fan, fan->crowd.now_ns);
                 return;
         }
@@ -170,7 +175,7 @@ static void stallers_wake(struct fan *fan)
 static void fan_turn(struct fan *fan)
 {
         uint64_t wait_ns = fan->recipe->spin ? 0 : TURN_WAIT_NS;
-        if (fan->recipe->mode == MODE_LATENCY && !fan->is_stopping) {
+        if (recipe_is_open_loop(fan->recipe) && !fan->is_stopping) {
                 uint64_t now_ns = clock_monotonic_ns();
                 grant_open(fan, now_ns);
                 uint64_t next_ns = fan->start_ns + (uint64_t)((double)fan->granted * 1e9 / (double)fan->recipe->rate);
@@ -208,6 +213,10 @@ static void fan_turn_until(struct fan *fan, uint64_t until_ns)
         struct crowd *crowd = &fan->crowd;
         while (clock_monotonic_ns() < until_ns && crowd->failure == 0) {
                 fan_turn(fan);
+                if (fan->series != NULL)
+                        series_turn(fan->series, crowd->now_ns, crowd->published, crowd->deliveries);
+                progress_turn(&fan->progress, crowd->now_ns,
+                              fan->recipe->mode == MODE_PUB ? crowd->published : crowd->deliveries, crowd->latency);
                 bool is_due = is_closed_loop(fan) && fan->gated_count != 0;
                 if (is_due && crowd->now_ns - crowd->last_read_ns > SILENCE_NS_MAX)
                         crowd_fail(crowd, BENCH_FAILED, "nothing was delivered for %llu s although events are due",
@@ -319,7 +328,7 @@ static void report_load(const struct fan *fan, struct report *report)
         report_number(report, "frame_bytes", (double)fan->crowd.delivery_shapes[0].frame_bytes);
         if (is_closed_loop(fan))
                 report_number(report, "window_events", (double)recipe->window);
-        if (recipe->mode == MODE_LATENCY)
+        if (recipe_is_open_loop(recipe))
                 report_number(report, "rate_events_per_s", (double)recipe->rate);
         report_number(report, "verified", recipe->verify);
 }
@@ -406,18 +415,29 @@ static void fan_load(struct fan *fan, struct report *report)
         crowd->until_ns = crowd->from_ns + recipe->run_ns;
         if (is_closed_loop(fan))
                 grant_closed(fan);
+        progress_init(&fan->progress, report->label, recipe->mode == MODE_PUB ? "events" : "deliveries", fan->start_ns,
+                      crowd->until_ns);
         fan_turn_until(fan, crowd->from_ns);
         fan_mark(fan, &from);
+        uint64_t slice_ns = recipe->run_ns / SLICES_MAX;
+        fan->series = series_new(crowd->latency, slice_ns < SLICE_NS ? SLICE_NS : slice_ns, from.now_ns, from.published,
+                                 from.deliveries);
+        report->series = fan->series;
         fan_turn_until(fan, crowd->until_ns);
         fan_mark(fan, &to);
+        progress_end(&fan->progress);
+        /* The rest of a slice that is hardly begun would say nothing of a rate. */
+        if (to.now_ns - fan->series->from_ns > fan->series->slice_ns / 2 || fan->series->slices_count == 0)
+                series_cut(fan->series, to.now_ns, to.published, to.deliveries);
         gaps_close(fan);
         uint64_t due = fan->granted;
         uint64_t done = crowd->published;
         if (crowd->failure == 0)
                 fan_drain(fan);
+        series_close(fan->series);
         report_load(fan, report);
         report_span(fan, &from, &to, report);
-        if (recipe->mode == MODE_LATENCY)
+        if (recipe_is_open_loop(recipe))
                 report_number(report, "late_events", (double)(due - done));
         if (recipe->mode != MODE_PUB) {
                 if (crowd->latency->count != 0)
@@ -444,8 +464,8 @@ int fan_run(const struct recipe *recipe, struct report *report, char error[512])
         if (crowd_init(&fan->crowd, recipe) == 0) {
                 fan->crowd.pacer = fan;
                 fan->crowd.on_progress = on_progress;
-                fan->crowd.is_timed = recipe->mode == MODE_LATENCY;
-                if (recipe->mode == MODE_LATENCY)
+                fan->crowd.is_timed = recipe_is_open_loop(recipe);
+                if (recipe_is_open_loop(recipe))
                         fan->crowd.intended_ns = intended_ns;
                 uint64_t opened_ns = clock_monotonic_ns();
                 int failure = crowd_open(&fan->crowd, recipe->mode == MODE_SUB ? 0 : recipe->publishers,

@@ -3,6 +3,7 @@
 
 #include "bench/bench.h"
 #include "bench/crowd.h"
+#include "bench/progress.h"
 #include "bench/usage.h"
 #include "engine/base/clock.h"
 
@@ -13,11 +14,12 @@ static void server_read(struct crowd *crowd, struct usage *usage)
                 crowd_fail(crowd, BENCH_FAILED, "--server-pid %lld: there is no such process", (long long)pid);
 }
 
-static void turn_for(struct crowd *crowd, uint64_t time_ns)
+static void turn_until(struct crowd *crowd, struct progress *progress, uint64_t until_ns)
 {
-        uint64_t until_ns = clock_monotonic_ns() + time_ns;
-        while (clock_monotonic_ns() < until_ns && crowd->failure == 0)
+        while (clock_monotonic_ns() < until_ns && crowd->failure == 0) {
                 crowd_turn(crowd, 20 * NS_PER_MS);
+                progress_turn(progress, crowd->now_ns, crowd->deliveries, NULL);
+        }
 }
 
 static double cpu_s(const struct usage *from, const struct usage *to)
@@ -36,11 +38,16 @@ int idle_run(const struct recipe *recipe, struct report *report, char error[512]
                 crowd_open(&crowd, 0, recipe->subscribers);
                 double open_s = (double)(clock_monotonic_ns() - start_ns) / 1e9;
                 server_read(&crowd, &opened);
-                turn_for(&crowd, recipe->settle_ns + recipe->warmup_ns);
+                uint64_t opened_ns = clock_monotonic_ns();
+                uint64_t from_ns = opened_ns + recipe->settle_ns + recipe->warmup_ns;
+                struct progress progress;
+                progress_init(&progress, report->label, "deliveries", opened_ns, from_ns + recipe->run_ns);
+                turn_until(&crowd, &progress, from_ns);
                 struct usage settled = opened;
                 server_read(&crowd, &settled);
                 uint64_t held_ns = clock_monotonic_ns();
-                turn_for(&crowd, recipe->run_ns);
+                turn_until(&crowd, &progress, held_ns + recipe->run_ns);
+                progress_end(&progress);
                 server_read(&crowd, &held);
                 double held_s = (double)(clock_monotonic_ns() - held_ns) / 1e9;
                 report_text(report, "mode", mode_names[recipe->mode]);
@@ -56,6 +63,8 @@ int idle_run(const struct recipe *recipe, struct report *report, char error[512]
                         report_number(report, "server_rss_bytes_per_connection", grown / connections);
                         report_number(report, "server_open_cpu_s", cpu_s(&before, &opened));
                         report_number(report, "server_load", cpu_s(&settled, &held) / held_s);
+                        report_number(report, "server_switches_per_s",
+                                      (double)(held.switches - settled.switches) / held_s);
                 }
                 if (crowd.cut != 0)
                         crowd_fail(&crowd, BENCH_FAILED, "%llu idle connections were closed by the server",

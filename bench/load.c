@@ -25,9 +25,11 @@ static int mode_run(const struct recipe *recipe, struct report *report)
         }
 }
 
-struct report *load_run(const struct recipe *recipe)
+struct report *load_run(const struct recipe *recipe, const char *label)
 {
         struct report *report = report_new();
+        report->label = label;
         report->exit_code = mode_run(recipe, report);
+        report->label = "";
         return report;
 }

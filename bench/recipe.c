@@ -8,7 +8,7 @@
 #include "engine/base/socketholder.h"
 
 const char *const mode_names[MODES_COUNT] = {
-        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain", "churn",
+        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain", "churn", "stall",
 };
 
 static const char *const mode_help[MODES_COUNT] = {
@@ -22,6 +22,7 @@ static const char *const mode_help[MODES_COUNT] = {
         "open --subscribers connections with one subscription each and hold them",
         "SIGTERM to --server-pid under load at --rate: every confirmed event must reach every reader",
         "subscriptions and readers come and go; every delivery is accounted for",
+        "latency for those who read, beside --stall-count that never do, until they are cut off or skipped",
 };
 
 void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX])
@@ -65,22 +66,26 @@ static const struct row rows[] = {
         {"window", KIND_COUNT, AT(window), 1, 1 << 24,
          "events a subscriber may be behind  [1024; from 1000 subscribers on 500, from 10000 on 64]"},
         {"rate", KIND_COUNT, AT(rate), 1, 100000000,
-         "events a second for latency, drain, churn  [1000; churn at most 50000]"},
+         "events a second for latency, stall, drain, churn  [1000; stall 20000; churn at most 50000]"},
         {"count", KIND_COUNT, AT(count), 1, 1000000000,
          "loops; churn: deliveries  [pingpong 100000, subpub 1000000, churn 10000000]"},
-        {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400, "how long to measure; churn: at most  [3; churn 300]"},
+        {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400,
+         "how long to measure; churn: at most  [3; stall 12; churn 300]"},
         {"warmup", KIND_SECONDS, AT(warmup_ns), 0, 3600, "load before that  [1]"},
         {"settle", KIND_MS, AT(settle_ns), 0, 60000, "ms of rest between subscribing and loading  [300]"},
         {"repeats", KIND_COUNT, AT(repeats), 1, 1000, "runs; medians with the least and the most are told  [1]"},
         {"cpu", KIND_SIGNED, AT(cpu), 0, 1023, "core the generator stays on  [any]"},
-        {"spin", KIND_BOOL, AT(spin), 0, 0, "never sleep  [latency and pingpong: yes; else no]"},
+        {"spin", KIND_BOOL, AT(spin), 0, 0, "never sleep  [latency, stall and pingpong: yes; else no]"},
         {"verify", KIND_BOOL, AT(verify), 0, 0, "put an XXH3 over each payload and check it"},
         {"server-pid", KIND_SIGNED, AT(server_pid), 1, 4194304, "whose CPU time and memory to report"},
-        {"stall-count", KIND_COUNT, AT(stall_count), 0, 1000000, "subscribers that stop reading now and then  [0]"},
-        {"stall-ms", KIND_COUNT, AT(stall_ms), 0, 3600000, "for how long on average; 0: for the whole run  [1000]"},
-        {"stall-room", KIND_COUNT, AT(stall_room_bytes), 0, 1 << 30, "their SO_RCVBUF; 0: the kernel's own  [0]"},
+        {"stall-count", KIND_COUNT, AT(stall_count), 0, 1000000,
+         "subscribers that stop reading now and then  [0; stall 1]"},
+        {"stall-ms", KIND_COUNT, AT(stall_ms), 0, 3600000,
+         "for how long on average; 0: for the whole run  [1000; stall 0]"},
+        {"stall-room", KIND_COUNT, AT(stall_room_bytes), 0, 1 << 30,
+         "their SO_RCVBUF; 0: the kernel's own  [0; stall 4096]"},
         {"stall-limit", KIND_COUNT, AT(stall_limit_bytes), 0, 1LL << 40,
-         "tell when one has fallen behind by so many bytes"},
+         "tell when one has fallen behind by so many bytes  [stall 16 Mi]"},
         {"accounts", KIND_TEXT, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
         {"wrong-logins", KIND_COUNT, AT(login_rate), 0, 100000, "so many a second beside the load (fan, latency)  [0]"},
         {"wrong-hosts", KIND_COUNT, AT(login_hosts), 0, 60000, "loopback addresses they come from; 0: our own  [0]"},
@@ -90,6 +95,9 @@ static const struct row rows[] = {
         {"hold", KIND_BOOL, AT(hold), 0, 0,
          "churn: say \"settled\" at the end and stand still until standard input ends"},
         {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
+        {"hdr", KIND_TEXT, AT(hdr_path), 0, 0, "file for the latencies, as a log that HdrHistogram's tools read"},
+        {"svg", KIND_TEXT, AT(svg_path), 0, 0, "file for a plot: latency by percentile, deliveries over time"},
+        {"csv", KIND_TEXT, AT(csv_path), 0, 0, "file for a line a slice of time: events, deliveries, latencies"},
         {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
 };
 
@@ -305,9 +313,11 @@ static int recipe_check(struct recipe *recipe, char *error)
                 return refuse(error, "--wrong-logins is for nats://");
         if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)
                 return refuse(error, "--stall-count must leave at least one subscriber that reads");
-        if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_LATENCY &&
+        if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && !recipe_is_open_loop(recipe) &&
             recipe->mode != MODE_CHURN)
-                return refuse(error, "--stall-count is for fan, latency and churn");
+                return refuse(error, "--stall-count is for stall, fan, latency and churn");
+        if (recipe->stall_count == 0 && recipe->mode == MODE_STALL)
+                return refuse(error, "stall needs a --stall-count of 1 at least; without any it is latency");
         return 0;
 }
 
@@ -379,7 +389,7 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
         int failure = mode_parse(recipe, argv[1], error);
         if (failure != 0)
                 return failure;
-        recipe->spin = recipe->mode == MODE_LATENCY || recipe->mode == MODE_PINGPONG;
+        recipe->spin = recipe_is_open_loop(recipe) || recipe->mode == MODE_PINGPONG;
         recipe->count = recipe->mode == MODE_SUBPUB ? 1000000 : 100000;
         if (recipe->mode == MODE_CHURN) {
                 recipe->subjects = 16;
@@ -388,6 +398,14 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 recipe->rate = 50000;
                 recipe->count = 10000000;
                 recipe->run_ns = 300 * NS_PER_S;
+        }
+        if (recipe->mode == MODE_STALL) {
+                recipe->rate = 20000;
+                recipe->run_ns = 12 * NS_PER_S;
+                recipe->stall_count = 1;
+                recipe->stall_ms = 0;
+                recipe->stall_room_bytes = 4096;
+                recipe->stall_limit_bytes = 16 << 20;
         }
         if (recipe->mode == MODE_WILDCARD) {
                 recipe->subjects = 100;

@@ -16,10 +16,11 @@ enum mode {
         MODE_SUBPUB,
         MODE_IDLE,
         MODE_DRAIN,
-        MODE_CHURN
+        MODE_CHURN,
+        MODE_STALL
 };
 
-#define MODES_COUNT 10
+#define MODES_COUNT 11
 #define PUBLISHERS_MAX 1024
 #define SUBJECTS_MAX 10000
 #define WINDOW_AUTO 0
@@ -71,7 +72,16 @@ struct recipe {
         bool hold; /* stand still at the end until standard input says something */
         uint64_t read_bytes;
         bool json;
+        char *hdr_path; /* where to write the latencies, the plot, the slices of time; NULL: nowhere */
+        char *svg_path;
+        char *csv_path;
 };
+
+/* Does the load publish by the clock, whatever becomes of it? */
+static inline bool recipe_is_open_loop(const struct recipe *recipe)
+{
+        return recipe->mode == MODE_LATENCY || recipe->mode == MODE_STALL;
+}
 
 extern const char *const mode_names[MODES_COUNT];
 

@@ -5,16 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
+
 struct report *report_new(void)
 {
         struct report *report = calloc(1, sizeof(*report));
         if (report == NULL)
                 abort();
+        report->label = "";
+        report->started_unix_ns = clock_read_ns(CLOCK_REALTIME);
         return report;
 }
 
 void report_free(struct report *report)
 {
+        if (report != NULL)
+                series_free(report->series);
         free(report);
 }
 
@@ -42,6 +48,9 @@ void report_text(struct report *report, const char *name, const char *text)
 
 void report_latency(struct report *report, const struct latency *latency)
 {
+        latency_add(&report->latency, latency);
+        report_number(report, "latencies", (double)latency->count);
+        report_number(report, "min_us", (double)latency->smallest / 1e3);
         report_number(report, "p50_us", (double)latency_at(latency, 0.50) / 1e3);
         report_number(report, "p90_us", (double)latency_at(latency, 0.90) / 1e3);
         report_number(report, "p99_us", (double)latency_at(latency, 0.99) / 1e3);

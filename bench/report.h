@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "bench/latency.h"
+#include "bench/series.h"
 
 #define REPORT_ROWS_MAX 96
 
@@ -23,6 +23,10 @@ struct report {
         size_t rows_count;
         int exit_code;
         char error[REPORT_ERROR_BYTES]; /* why exit_code is not 0 */
+        const char *label;              /* which of several runs, for who looks on; borrowed, never NULL */
+        uint64_t started_unix_ns;
+        struct latency latency; /* all that report_latency() was given; may be empty */
+        struct series *series;  /* owned; NULL where the load tells of none */
 };
 
 struct report *report_new(void);
@@ -31,7 +35,8 @@ void report_free(struct report *report);
 /* `name` is borrowed for as long as the report lives. */
 void report_number(struct report *report, const char *name, double number);
 void report_text(struct report *report, const char *name, const char *text);
-/* Six rows: p50, p90, p99, p99.9, the largest and the mean, in microseconds. */
+/* Eight rows: the smallest, p50, p90, p99, p99.9, the largest and the mean in microseconds, and how many there are.
+ * Keeps a copy. */
 void report_latency(struct report *report, const struct latency *latency);
 /* The row called `name`, or NULL. */
 const struct report_row *report_find(const struct report *report, const char *name);

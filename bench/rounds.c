@@ -16,7 +16,11 @@ int rounds_run(struct contender *contenders, size_t contenders_count, uint64_t r
         }
         for (uint64_t round = 0; round < rounds; round++) {
                 for (size_t i = 0; i < contenders_count; i++) {
-                        struct report *report = load_run(contenders[i].recipe);
+                        char label[320] = "";
+                        if (rounds > 1 || contenders_count > 1)
+                                snprintf(label, sizeof(label), "run %llu of %llu, %s: ", (unsigned long long)round + 1,
+                                         (unsigned long long)rounds, contenders[i].recipe->target.text);
+                        struct report *report = load_run(contenders[i].recipe, label);
                         contenders[i].reports[contenders[i].reports_count++] = report;
                         if (report->exit_code != BENCH_OK)
                                 return report->exit_code;

@@ -74,11 +74,46 @@ static void status_rss(int pid, struct usage *usage)
         fclose(file);
 }
 
+static uint64_t file_switches(const char *path)
+{
+        char line[256];
+        uint64_t switches = 0;
+        FILE *file = fopen(path, "r");
+        if (file == NULL)
+                return 0;
+        while (fgets(line, sizeof(line), file) != NULL) {
+                const char *number = strstr(line, "voluntary_ctxt_switches:");
+                if (number != NULL)
+                        switches += strtoull(strchr(number, ':') + 1, NULL, 10);
+        }
+        fclose(file);
+        return switches;
+}
+
+static uint64_t tasks_switches(int pid)
+{
+        char path[320];
+        uint64_t switches = 0;
+        snprintf(path, sizeof(path), "/proc/%d/task", pid);
+        DIR *tasks = opendir(path);
+        if (tasks == NULL)
+                return 0;
+        for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
+                if (task->d_name[0] == '.')
+                        continue;
+                snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, task->d_name);
+                switches += file_switches(path);
+        }
+        closedir(tasks);
+        return switches;
+}
+
 static int usage_read_one(int pid, struct usage *usage)
 {
         *usage = (struct usage){0};
         if (!schedstat_cpu_ns(pid, &usage->cpu_ns) && !stat_cpu_ns(pid, &usage->cpu_ns))
                 return -ESRCH;
+        usage->switches = tasks_switches(pid);
         status_rss(pid, usage);
         return 0;
 }

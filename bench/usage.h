@@ -7,6 +7,7 @@
 
 struct usage {
         uint64_t cpu_ns;        /* of all its threads that live now; ns where the kernel has schedstat, else 10 ms */
+        uint64_t switches;      /* context switches of all its threads that live now, of either kind */
         uint64_t rss_bytes;     /* resident now */
         uint64_t rss_bytes_max; /* and at its highest */
 };
