@@ -17,6 +17,9 @@
         ROW("config",  config_main,         "the engine",      &run_options,    "show|diff|defaults", "show|diff|defaults [--json] [options]", "what the configuration is, and where each value is from", \
             "show prints every option, its value and where that is from; diff those that are not at their default; both take the options of `spate run`, and --json. defaults prints a commented file with all of them.") \
         ROW("status",  status_main,         "the engine",      &status_options, NULL,  "[options]",                   "what a running engine says of itself", "") \
+        ROW("top",     top_main,            "the engine",      &top_options,    NULL,  "[options]",                   "a live page of a running engine: rates, reactors, who is behind, what was lost", \
+            "A live page of a running engine: rates, reactors, the largest cohorts, who is behind, what was lost. ? tells its keys, q quits.\n" \
+            "Where standard output is no terminal, one page is printed as text. Colours follow the terminal; NO_COLOR=1 leaves them out.") \
         ROW("losses",  losses_main,         "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
             "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \
         ROW("passwd",  passwd_main,         "the engine",      &passwd_options, NULL,  "[options]",                   "make a line of the users file: a password's or a token's", \

@@ -14,6 +14,7 @@
 #include "engine/reference.h"
 #include "engine/run.h"
 #include "engine/sub.h"
+#include "engine/top.h"
 
 /* The event path does not allocate, so the heap holds connections' rarer things: few arenas, and pages go back at once.
  */
