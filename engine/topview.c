@@ -20,7 +20,8 @@
 #define COLUMN_GAP 2
 #define GRID_COLUMNS_MAX 14
 #define BAR_CELLS 10
-#define GRAPH_SECONDS 120 /* a graph shows at least so much, however often it is asked */
+#define NEW_LAGGARDS_MAX 3 /* rows of laggards that only this sample knows stand where fewer are known */
+#define GRAPH_SECONDS 60   /* a graph shows at least so much, however often it is asked */
 
 /* ---- texts ---- */
 
@@ -176,7 +177,14 @@ static void grid_draw(const struct grid *grid, struct canvas *canvas, size_t top
                 canvas_put(canvas, top + 1, 0, canvas->width, INK_DIM, grid->empty);
         if (rows == grid->rows_count)
                 return;
-        snprintf(more, sizeof more, " %zu of %zu", rows, grid->rows_count);
+        size_t end = column > COLUMN_GAP ? column - COLUMN_GAP : 0;
+        const char *last = grid->columns[grid->columns_count - 1].title;
+        size_t taken = grid->columns[grid->columns_count - 1].is_wide && widths[grid->columns_count - 1] > 0
+                               ? end - widths[grid->columns_count - 1] + canvas_measure(canvas, last)
+                               : end;
+        snprintf(more, sizeof more, " +%zu more", grid->rows_count - rows);
+        if (taken + canvas_measure(canvas, more) > canvas->width)
+                snprintf(more, sizeof more, " +%zu", grid->rows_count - rows);
         size_t width = canvas_measure(canvas, more);
         if (width < canvas->width)
                 canvas_put(canvas, top, canvas->width - width, width, title_ink, more);
@@ -195,8 +203,8 @@ static enum ink watermark_ink(double watermark)
 
 enum {
         REACTOR_NUMBER,
-        REACTOR_BAR,
         REACTOR_BUSY,
+        REACTOR_BUSY_BAR,
         REACTOR_CPU,
         REACTOR_CONNECTIONS,
         REACTOR_SUBSCRIPTIONS,
@@ -204,8 +212,8 @@ enum {
         REACTOR_IN,
         REACTOR_OUT,
         REACTOR_BYTES,
-        REACTOR_MEMORY_BAR,
         REACTOR_MEMORY,
+        REACTOR_MEMORY_BAR,
         REACTOR_HELD,
         REACTOR_LOST,
         REACTOR_COLUMNS
@@ -213,8 +221,8 @@ enum {
 
 static const struct gridcolumn reactor_columns[REACTOR_COLUMNS] = {
         [REACTOR_NUMBER] = {"REACTOR", .is_right = true},
-        [REACTOR_BAR] = {"BUSY", .rank = 2},
-        [REACTOR_BUSY] = {"%", .is_right = true},
+        [REACTOR_BUSY] = {"BUSY", .is_right = true},
+        [REACTOR_BUSY_BAR] = {"", .rank = 2},
         [REACTOR_CPU] = {"CPU", .is_right = true, .rank = 8},
         [REACTOR_CONNECTIONS] = {"CONNS", .is_right = true, .rank = 3},
         [REACTOR_SUBSCRIPTIONS] = {"SUBS", .is_right = true, .rank = 6},
@@ -222,8 +230,8 @@ static const struct gridcolumn reactor_columns[REACTOR_COLUMNS] = {
         [REACTOR_IN] = {"IN/S", .is_right = true},
         [REACTOR_OUT] = {"OUT/S", .is_right = true},
         [REACTOR_BYTES] = {"BYTES/S", .is_right = true, .rank = 3},
-        [REACTOR_MEMORY_BAR] = {"MEMORY", .rank = 4},
-        [REACTOR_MEMORY] = {"OF EVENTS", .is_right = true, .rank = 1},
+        [REACTOR_MEMORY] = {"MEMORY", .is_right = true, .rank = 1},
+        [REACTOR_MEMORY_BAR] = {"", .rank = 4},
         [REACTOR_HELD] = {"HELD/S", .is_right = true, .rank = 5},
         [REACTOR_LOST] = {"LOST/S", .is_right = true, .rank = 4},
 };
@@ -243,12 +251,12 @@ static void reactor_row(struct grid *grid, const struct topview *view, const str
         char text[TOPFORMAT_BYTES], percent[16] = "-";
         grid_row(grid);
         grid_text(grid, INK_BOLD, topformat_count(text, now->number));
-        grid_cell(grid, busy_ink);
-        add_bar(&grid->text, canvas->is_utf8, busy, BAR_CELLS);
-        add_end(&grid->text);
         if (!isnan(busy))
                 snprintf(percent, sizeof percent, "%.0f%%", busy * 100);
         grid_text(grid, busy_ink, percent);
+        grid_cell(grid, busy_ink);
+        add_bar(&grid->text, canvas->is_utf8, busy, BAR_CELLS);
+        add_end(&grid->text);
         count_cell(grid, now->cpu, INK_PLAIN);
         count_cell(grid, now->connections, INK_PLAIN);
         count_cell(grid, now->subscriptions, INK_PLAIN);
@@ -256,13 +264,13 @@ static void reactor_row(struct grid *grid, const struct topview *view, const str
         count_cell(grid, rate->events_received, INK_IN);
         count_cell(grid, rate->deliveries_released, INK_OUT);
         grid_text(grid, INK_PLAIN, topformat_bytes(text, rate->bytes_sent));
-        grid_cell(grid, watermark_ink(now->watermark));
-        add_bar(&grid->text, canvas->is_utf8, used, BAR_CELLS);
-        add_end(&grid->text);
         grid_cell(grid, now->watermark > 0 ? watermark_ink(now->watermark) : INK_PLAIN);
         growing_add_text(&grid->text, topformat_bytes(text, now->memory_used_bytes));
         if (!isnan(now->memory_limit_bytes))
                 add(&grid->text, " of %s", topformat_bytes(text, now->memory_limit_bytes));
+        add_end(&grid->text);
+        grid_cell(grid, watermark_ink(now->watermark));
+        add_bar(&grid->text, canvas->is_utf8, used, BAR_CELLS);
         add_end(&grid->text);
         count_cell(grid, rate->publishers_held, INK_WARN);
         count_cell(grid, rate->deliveries_dropped, INK_BAD);
@@ -358,17 +366,21 @@ static void fill_laggards(struct grid *grid, const struct topview *view, const s
         for (size_t i = 0; i < view->sample->laggards_count; i++) {
                 const struct toplaggard *laggard = &view->sample->laggards[i];
                 double change = laggard->pending_per_second;
+                bool is_new = !(laggard->seconds_behind > 0);
                 char text[TOPFORMAT_BYTES];
+                /* Whoever happens to wait for a send at this moment will be gone in the next sample. */
+                if (is_new && grid->rows_count >= NEW_LAGGARDS_MAX)
+                        continue;
                 grid_row(grid);
-                grid_text(grid, INK_BOLD, topformat_bytes(text, laggard->pending_bytes));
+                grid_text(grid, is_new ? INK_DIM : INK_BOLD, topformat_bytes(text, laggard->pending_bytes));
                 grid_cell(grid, change > 0 ? INK_WARN : change < 0 ? INK_GOOD : INK_PLAIN);
                 add(&grid->text, "%s%s", change > 0 ? "+" : change < 0 ? "-" : "", topformat_bytes(text, fabs(change)));
                 add_end(&grid->text);
-                grid_text(grid, INK_PLAIN,
+                grid_text(grid, is_new ? INK_DIM : INK_PLAIN,
                           laggard->seconds_behind == 0 ? "new" : topformat_time(text, laggard->seconds_behind));
                 count_cell(grid, laggard->subscriptions, INK_PLAIN);
                 count_cell(grid, laggard->reactor, INK_PLAIN);
-                grid_cell(grid, INK_PLAIN);
+                grid_cell(grid, is_new ? INK_DIM : INK_PLAIN);
                 add_who(&grid->text, laggard->user, laggard->name, laggard->address);
                 add_end(&grid->text);
         }
@@ -524,7 +536,7 @@ static void figure_now(struct figure *figure, const char *label, double value, b
                  is_bytes ? topformat_bytes(text, value) : topformat_count(text, value));
 }
 
-/* The most telling first: a small screen shows only those. */
+/* The most telling first: a small screen shows only those. The first two are those of the graphs. */
 static size_t figures_of(const struct topview *view, struct figure figures[FIGURES_MAX])
 {
         const struct toptotals *now = &view->sample->totals, *rate = &view->rates->totals;
@@ -561,12 +573,12 @@ static size_t figures_abreast(const struct canvas *canvas)
 static void draw_figures(const struct topview *view, struct canvas *canvas, size_t top, size_t rows)
 {
         struct figure figures[FIGURES_MAX];
-        size_t count = figures_of(view, figures), abreast = figures_abreast(canvas);
-        size_t cells = canvas->width / abreast;
+        size_t abreast = figures_abreast(canvas), cells = canvas->width / abreast;
+        size_t skipped = view->is_plain ? 0 : TOPHISTORY_LINES, count = figures_of(view, figures) - skipped;
         for (size_t i = 0; i < count && i / abreast < rows; i++) {
+                const struct figure *figure = &figures[i + skipped];
                 size_t column = i % abreast * cells;
-                size_t used =
-                        canvas_put(canvas, top + i / abreast, column, FIGURE_LABEL_CELLS, INK_DIM, figures[i].label);
+                size_t used = canvas_put(canvas, top + i / abreast, column, FIGURE_LABEL_CELLS, INK_DIM, figure->label);
                 if (cells < used + 3)
                         continue;
                 /* Numbers end where the longest would, so that they do not jump as they grow. */
@@ -574,7 +586,7 @@ static void draw_figures(const struct topview *view, struct canvas *canvas, size
                 if (FIGURE_LABEL_CELLS + room > cells)
                         room = cells - FIGURE_LABEL_CELLS;
                 canvas_put_right(canvas, top + i / abreast, column + FIGURE_LABEL_CELLS - 1, room, INK_BOLD,
-                                 figures[i].value);
+                                 figure->value);
         }
 }
 
@@ -719,7 +731,8 @@ static struct rooms rooms_of(const struct topview *view, const struct canvas *ca
         static const enum toptable order[TOPTABLES] = {TOPTABLE_REACTORS, TOPTABLE_LAGGARDS, TOPTABLE_LOSSES,
                                                        TOPTABLE_COHORTS};
         size_t height = canvas->height, abreast = figures_abreast(canvas);
-        size_t figures_wanted = (FIGURES_MAX + abreast - 1) / abreast;
+        size_t figures_count = FIGURES_MAX - (view->is_plain ? 0 : TOPHISTORY_LINES);
+        size_t figures_wanted = (figures_count + abreast - 1) / abreast;
         struct rooms rooms = {
                 .figures = least(height < 14   ? 2
                                  : height < 22 ? 3
@@ -764,12 +777,18 @@ static struct rooms rooms_of(const struct topview *view, const struct canvas *ca
                         left--;
                 }
         }
+        /* Laggards come and go: what stands below them shall not jump. */
+        while (!view->is_plain && left > 0 && rooms.tables[TOPTABLE_LAGGARDS] < NEW_LAGGARDS_MAX) {
+                rooms.tables[TOPTABLE_LAGGARDS]++;
+                left--;
+        }
         return rooms;
 }
 
 static void draw_footer(const struct topview *view, struct canvas *canvas)
 {
         static const char keys[] = "q quit  ? help  space pause  s table  + - interval  o order  r peak";
+        static const char few_keys[] = "q quit  ? help  space pause  s table";
         size_t row = canvas->height - 1;
         struct growing text = {0};
         if (view->trouble != NULL)
@@ -777,7 +796,7 @@ static void draw_footer(const struct topview *view, struct canvas *canvas)
         else if (view->notice != NULL)
                 show(&text, view->notice);
         else
-                growing_add_text(&text, keys);
+                growing_add_text(&text, canvas->width < sizeof keys ? few_keys : keys);
         add_end(&text);
         canvas_put(canvas, row, 0, canvas->width,
                    view->trouble != NULL  ? INK_BAD
