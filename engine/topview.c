@@ -474,7 +474,7 @@ static void draw_header(const struct topview *view, struct canvas *canvas)
         /* What must be seen has its place first; the rest takes what is left. */
         snprintf(text, sizeof text, "%s%s", dot, state);
         size_t state_width = canvas_measure(canvas, text);
-        size_t kept = state_width < end ? end - state_width : 0;
+        size_t kept = state_width + COLUMN_GAP < end ? end - state_width - COLUMN_GAP : 0;
         put_part(canvas, &column, kept, INK_BOLD, "spate");
         if (sample != NULL) {
                 show(&shown, sample->version);
@@ -482,7 +482,7 @@ static void draw_header(const struct topview *view, struct canvas *canvas)
                 column -= column > 0 ? COLUMN_GAP - 1 : 0;
                 put_part(canvas, &column, kept, INK_BOLD, (const char *)shown.bytes);
         }
-        put_part(canvas, &column, end, ink, text);
+        column += canvas_put(canvas, 0, column, end, ink, text) + COLUMN_GAP;
         if (view->is_paused)
                 put_part(canvas, &column, end, INK_ALARM, " paused ");
         if (sample != NULL) {
@@ -700,7 +700,7 @@ static void draw_lost(const struct topview *view, struct canvas *canvas, size_t 
         }
         if (rows >= 2) {
                 line.size = 0;
-                add(&line, "in the last %s %s",
+                add(&line, "lost in the last %s %s",
                     isnan(seconds) ? "interval" : topformat_interval(interval, round(seconds * 10) / 10),
                     recent < 0.5 ? "nothing" : topformat_exact(text, round(recent)));
                 add_reasons(&line, view->rates->dropped, seconds);
@@ -770,10 +770,11 @@ static struct rooms rooms_of(const struct topview *view, const struct canvas *ca
                         rooms.tables[view->focus] += more;
                         left -= more;
                 }
-                for (size_t i = 0; i < TOPTABLES && left > 0; i++) {
-                        if (rooms.tables[order[i]] >= round || wanted[order[i]] < round)
+                for (size_t i = 0; i <= TOPTABLES && left > 0; i++) {
+                        enum toptable table = i == 0 ? view->focus : order[i - 1];
+                        if (rooms.tables[table] >= round || wanted[table] < round)
                                 continue;
-                        rooms.tables[order[i]]++;
+                        rooms.tables[table]++;
                         left--;
                 }
         }
