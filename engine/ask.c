@@ -13,6 +13,7 @@
 #include "engine/client_rows.h"
 #include "engine/endpoint.h"
 #include "engine/growing.h"
+#include "engine/jsonview.h"
 #include "engine/lossview.h"
 #include "engine/run.h"
 #include "engine/statusview.h"
@@ -97,14 +98,11 @@ static int question_show(const struct question *question, const struct arguments
                 return tell(EXIT_FAILED, name,
                             "%s answered %s with HTTP %d; is it the admin address of this engine, and of this version?",
                             endpoint->text, question->path, status);
-        if (options_number(&arguments->options, ASK_JSON) != 0) {
-                fwrite(body.bytes, 1, body.size, stdout);
-                if (body.size > 0 && body.bytes[body.size - 1] != '\n')
-                        fputc('\n', stdout);
-        } else if (question->print(stdout, body) != 0) {
+        int (*print)(FILE *, struct span) =
+                options_number(&arguments->options, ASK_JSON) != 0 ? jsonview_print : question->print;
+        if (print(stdout, body) != 0)
                 return tell(EXIT_FAILED, name, "what %s answered to %s is not what this engine says", endpoint->text,
                             question->path);
-        }
         return tell_unwritten(name, EXIT_OK);
 }
 

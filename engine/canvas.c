@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <wchar.h>
 
+#include "engine/escape.h"
 #include "io/wire/utf8.h"
 
 static const struct {
@@ -45,14 +46,6 @@ static struct cell *cell_at(const struct canvas *canvas, size_t row, size_t colu
 
 /* ---- characters ---- */
 
-static wchar_t code_of(const uint8_t *bytes, size_t size)
-{
-        uint32_t code = size == 1 ? bytes[0] : bytes[0] & (0x7fu >> size);
-        for (size_t i = 1; i < size; i++)
-                code = code << 6 | (bytes[i] & 0x3f);
-        return (wchar_t)code;
-}
-
 /* The character at the start of `text` as a cell; *width is what it takes (0: it is left out). Returns its bytes. */
 static size_t character(const struct canvas *canvas, struct span text, struct cell *cell, size_t *width)
 {
@@ -66,7 +59,7 @@ static size_t character(const struct canvas *canvas, struct span text, struct ce
                         cell->bytes[0] = text.bytes[0];
                 return 1;
         }
-        int columns = canvas->is_utf8 ? wcwidth(code_of(text.bytes, size)) : -1;
+        int columns = canvas->is_utf8 ? wcwidth((wchar_t)escape_code(span_of(text.bytes, size))) : -1;
         if (columns < 0)
                 return size;
         *width = columns > 2 ? 0 : (size_t)columns;

@@ -3,15 +3,15 @@
 
 #include "io/wire/utf8.h"
 
-static uint32_t code_of(const uint8_t *bytes, size_t size)
+uint32_t escape_code(struct span sequence)
 {
-        uint32_t code = size == 1 ? bytes[0] : bytes[0] & (0x7fu >> size);
-        for (size_t i = 1; i < size; i++)
-                code = code << 6 | (bytes[i] & 0x3f);
+        uint32_t code = sequence.size == 1 ? sequence.bytes[0] : sequence.bytes[0] & (0x7fu >> sequence.size);
+        for (size_t i = 1; i < sequence.size; i++)
+                code = code << 6 | (sequence.bytes[i] & 0x3f);
         return code;
 }
 
-static bool is_harmless(uint32_t code)
+bool escape_is_harmless(uint32_t code)
 {
         static const struct {
                 uint32_t first, last;
@@ -45,7 +45,7 @@ void escape_print(FILE *out, struct span text)
         size_t plain = 0; /* so many bytes from the start of `text` pass as they are */
         while (plain < text.size) {
                 size_t size = utf8_sequence_size(span_skip(text, plain)); /* 0: a byte that is not UTF-8 */
-                if (size != 0 && is_harmless(code_of(text.bytes + plain, size))) {
+                if (size != 0 && escape_is_harmless(escape_code(span_of(text.bytes + plain, size)))) {
                         plain += size;
                         continue;
                 }

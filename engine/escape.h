@@ -7,6 +7,11 @@
 
 #include "engine/base/span.h"
 
+/* Whether a character passes as it is. */
+bool escape_is_harmless(uint32_t code);
+/* The one character that `sequence`, sound UTF-8, is. */
+uint32_t escape_code(struct span sequence);
+
 void escape_print(FILE *out, struct span text);
 
 #endif

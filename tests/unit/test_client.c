@@ -19,6 +19,7 @@
 #include "engine/endpoint.h"
 #include "engine/escape.h"
 #include "engine/incoming.h"
+#include "engine/jsonview.h"
 #include "engine/lossview.h"
 #include "engine/natslink.h"
 #include "engine/run.h"
@@ -444,6 +445,32 @@ static void an_answer_is_whole_with_its_last_byte(void **state)
         munmap(pages, PAGES_BYTES + 4096);
 }
 
+static void assert_json(const char *json, const char *expected)
+{
+        char *out = NULL;
+        size_t out_size = 0;
+        FILE *file = open_memstream(&out, &out_size);
+        assert_int_equal(jsonview_print(file, span_of_text(json)), expected == NULL ? -EPROTO : 0);
+        fclose(file);
+        assert_string_equal(out, expected == NULL ? "" : expected);
+        free(out);
+}
+
+static void json_is_laid_out_and_otherwise_left_as_it_is(void **state)
+{
+        (void)state;
+        assert_json(
+                "{\"a\":1.50,\"b\":[],\"c\":{ },\"d\":[1,{\"e\":null}]}\n",
+                "{\n  \"a\": 1.50,\n  \"b\": [],\n  \"c\": {},\n  \"d\": [\n    1,\n    {\n      \"e\": null\n    }\n"
+                "  ]\n}\n");
+        assert_json("[\"a,b:{}\\\" [\\\\\", \"\", true]", "[\n  \"a,b:{}\\\" [\\\\\",\n  \"\",\n  true\n]\n");
+        assert_json("[\"gr\xc3\xbc\xc3\x9f \x7f\xc2\x9b\xe2\x80\xae\\u001b\"]",
+                    "[\n  \"gr\xc3\xbc\xc3\x9f \\u007f\\u009b\\u202e\\u001b\"\n]\n");
+        assert_json("{\"a\":}", NULL);
+        assert_json("", NULL);
+        assert_json("[\"\xff\"]", NULL);
+}
+
 static void a_status_is_shown_as_a_table(void **state)
 {
         char *out = NULL;
@@ -534,6 +561,7 @@ int main(void)
                 cmocka_unit_test(a_link_hears_messages_and_answers_pings_in_any_split),
                 cmocka_unit_test(a_link_says_why_it_cannot_open),
                 cmocka_unit_test(an_answer_is_whole_with_its_last_byte),
+                cmocka_unit_test(json_is_laid_out_and_otherwise_left_as_it_is),
                 cmocka_unit_test(a_status_is_shown_as_a_table),
                 cmocka_unit_test(losses_are_shown_newest_first_and_add_up),
         };
