@@ -190,6 +190,34 @@ static void print_counters(FILE *out, const json_t *counters)
         fputs(" of heap\n", out);
 }
 
+/* "  1   on CPU 3: 603 connections, 600 subscriptions, 15.4 MiB of 512.0 MiB for events" */
+static void print_reactors(FILE *out, const json_t *reactors)
+{
+        static const char *const marks[] = {"", ", memory is short: impatient", ", memory is short: nobody new",
+                                            ", memory is full: cutting"};
+        size_t i;
+        json_t *reactor;
+        json_array_foreach(reactors, i, reactor)
+        {
+                const json_t *limit = json_object_get(reactor, "memory_limit_bytes");
+                const json_t *cpu = json_object_get(reactor, "cpu");
+                if (!json_is_integer(limit)) /* another version's, which does not tell of each */
+                        continue;
+                json_int_t mark = json_integer_value(json_object_get(reactor, "watermark"));
+                fprintf(out, "  reactor %-4" JSON_INTEGER_FORMAT " ",
+                        json_integer_value(json_object_get(reactor, "number")));
+                if (json_is_integer(cpu))
+                        fprintf(out, "on CPU %" JSON_INTEGER_FORMAT ": ", json_integer_value(cpu));
+                fprintf(out, "%" JSON_INTEGER_FORMAT " connections, %" JSON_INTEGER_FORMAT " subscriptions, ",
+                        json_integer_value(json_object_get(reactor, "connections")),
+                        json_integer_value(json_object_get(reactor, "subscriptions")));
+                print_bytes(out, (uint64_t)json_integer_value(json_object_get(reactor, "memory_used_bytes")));
+                fputs(" of ", out);
+                print_bytes(out, (uint64_t)json_integer_value(limit));
+                fprintf(out, " for events%s\n", marks[mark < 0 || mark > 3 ? 0 : mark]);
+        }
+}
+
 int statusview_print(FILE *out, struct span json)
 {
         json_error_t unused;
@@ -205,8 +233,13 @@ int statusview_print(FILE *out, struct span json)
         print_label(out, "uptime");
         print_uptime(out, json_number_value(json_object_get(status, "uptime_seconds")));
         fputs(json_is_true(json_object_get(status, "draining")) ? ", draining\n" : "\n", out);
+        if (json_is_integer(json_object_get(status, "pid"))) {
+                print_label(out, "process");
+                fprintf(out, "%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(status, "pid")));
+        }
         print_backend(out, json_object_get(status, "backend"));
         print_counters(out, counters);
+        print_reactors(out, json_object_get(status, "reactors"));
         json_decref(status);
         return 0;
 }

@@ -480,21 +480,27 @@ static void a_status_is_shown_as_a_table(void **state)
         assert_int_equal(statusview_print(file, SPAN("[]")), -EPROTO);
         assert_int_equal(statusview_print(file, SPAN("{\"counters\":")), -EPROTO);
         assert_int_equal(
-                statusview_print(file,
-                                 SPAN("{\"version\":\"1.2\\u001b\",\"uptime_seconds\":3725.5,\"draining\":true,"
-                                      "\"backend\":{\"name\":"
-                                      "\"epoll\",\"reason\":\"asked for\",\"features\":[{\"name\":\"zero "
-                                      "copy\",\"kernel\":\"6.0\","
-                                      "\"present\":false,\"fallback\":\"copies\"},{\"name\":\"poll\",\"kernel\":\"5."
-                                      "1\",\"present\":true}]},"
-                                      "\"counters\":{\"events_received{protocol=\\\"nats\\\"}\":3,\"events_received{"
-                                      "protocol=\\\"udp\\\"}\":4,"
-                                      "\"event_bytes_received\":2048,\"connections_closed{reason=\\\"peer\\\"}\":5,"
-                                      "\"connections_closed{reason=\\\"slow_consumer\\\"}\":0,\"connections\":2}}")),
+                statusview_print(
+                        file,
+                        SPAN("{\"version\":\"1.2\\u001b\",\"uptime_seconds\":3725.5,\"draining\":true,\"pid\":42,"
+                             "\"backend\":{\"name\":"
+                             "\"epoll\",\"reason\":\"asked for\",\"features\":[{\"name\":\"zero "
+                             "copy\",\"kernel\":\"6.0\","
+                             "\"present\":false,\"fallback\":\"copies\"},{\"name\":\"poll\",\"kernel\":\"5."
+                             "1\",\"present\":true}]},"
+                             "\"counters\":{\"events_received{protocol=\\\"nats\\\"}\":3,\"events_received{"
+                             "protocol=\\\"udp\\\"}\":4,"
+                             "\"event_bytes_received\":2048,\"connections_closed{reason=\\\"peer\\\"}\":5,"
+                             "\"connections_closed{reason=\\\"slow_consumer\\\"}\":0,\"connections\":2},\"reactors\":[{"
+                             "\"number\":0,\"turns\":1},"
+                             "{\"number\":1,\"cpu\":3,\"connections\":2,\"subscriptions\":7,\"memory_used_bytes\":"
+                             "1536,\"memory_limit_bytes\":1048576,\"watermark\":2},{\"number\":2,\"cpu\":null,"
+                             "\"memory_limit_bytes\":1,\"watermark\":-9}]}")),
                 0);
         fclose(file);
         assert_string_equal(out, "version        1.2\\x1b\n"
                                  "uptime         1h 2m 5s, draining\n"
+                                 "process        42\n"
                                  "backend        epoll: asked for\n"
                                  "  absent       zero copy (kernel 6.0); instead: copies\n"
                                  "connections    2 open, 0 of them clients, 0 accepted\n"
@@ -503,7 +509,10 @@ static void a_status_is_shown_as_a_table(void **state)
                                  "cohorts        0 with 0 members\n"
                                  "events         7 received, 2.0 KiB, 0 without a subscriber\n"
                                  "deliveries     0 matched, 0 dropped\n"
-                                 "memory         0 bytes of 0 bytes for events, 0 bytes of heap\n");
+                                 "memory         0 bytes of 0 bytes for events, 0 bytes of heap\n"
+                                 "  reactor 1    on CPU 3: 2 connections, 7 subscriptions, 1.5 KiB of 1.0 MiB for "
+                                 "events, memory is short: nobody new\n"
+                                 "  reactor 2    0 connections, 0 subscriptions, 0 bytes of 1 bytes for events\n");
         free(out);
 }
 
