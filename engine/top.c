@@ -154,6 +154,21 @@ static void take_sample(struct top *top)
 
 /* ---- asking ---- */
 
+static const uint64_t intervals_ns[] = {NS_PER_S / 10, NS_PER_S / 5,  NS_PER_S / 2,  NS_PER_S,      2 * NS_PER_S,
+                                        5 * NS_PER_S,  10 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S, 300 * NS_PER_S};
+
+/* The interval, or the next longer one that leaves the engine alone for most of the time. */
+static uint64_t pace(uint64_t interval_ns, uint64_t answering_ns)
+{
+        uint64_t least_ns = answering_ns * BUSY_PART;
+        if (least_ns <= interval_ns)
+                return 0;
+        for (size_t i = 0; i < array_count(intervals_ns); i++)
+                if (intervals_ns[i] > interval_ns && intervals_ns[i] >= least_ns)
+                        return intervals_ns[i];
+        return least_ns;
+}
+
 static void lose(struct top *top, const char *why)
 {
         if (!top->is_lost)
@@ -171,9 +186,8 @@ static void lose(struct top *top, const char *why)
 static void end_round(struct top *top)
 {
         uint64_t now_ns = clock_monotonic_ns();
-        uint64_t least_ns = (now_ns - top->round_ns) * BUSY_PART;
         top->is_asking = false;
-        top->paced_ns = least_ns > top->interval_ns ? least_ns : 0;
+        top->paced_ns = pace(top->interval_ns, now_ns - top->round_ns);
         /* The next beat of the interval, not the interval from now on: so samples stay evenly apart. */
         top->next_ns = top->paced_ns > 0 ? top->round_ns + top->paced_ns : top->next_ns + top->interval_ns;
         if (top->next_ns < now_ns)
@@ -325,9 +339,6 @@ static int print_json(struct top *top)
 }
 
 /* ---- keys ---- */
-
-static const uint64_t intervals_ns[] = {NS_PER_S / 10, NS_PER_S / 5,  NS_PER_S / 2,  NS_PER_S,      2 * NS_PER_S,
-                                        5 * NS_PER_S,  10 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S, 300 * NS_PER_S};
 
 static void change_interval(struct top *top, int step)
 {

@@ -10,13 +10,14 @@ import tempfile
 
 from lagging import Client, publish
 from screen import Terminal
-from server import Server
+from server import PATIENCE, Server
 from suite import EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, Suite, admin_of, ask, spate
 
 suite = Suite()
 it = suite.it
 
 LIMIT = 64 << 10
+TIMEOUT_MS = int(1500 * PATIENCE)
 
 
 def engine(*flags):
@@ -39,7 +40,7 @@ def _():
     with engine() as server, Terminal(command(admin_of(server))) as terminal:
         terminal.wait_for('● ready')
         terminal.wait_for('REACTOR')
-        terminal.wait_for('every 0.1s')
+        terminal.wait_for('every ')
         assert terminal.screen.modes['1049'] and not terminal.screen.modes['25']
         terminal.resize(40, 10)
         terminal.wait(lambda: terminal.screen.lines()[9].startswith('q quit'), 'the keys are not in the last line of 40 by 10')
@@ -50,8 +51,10 @@ def _():
         terminal.wait_for('any key goes back')
         terminal.press('x')
         terminal.wait_for('● ready')
-        terminal.press('+')
-        terminal.wait_for('every 0.2s')
+        terminal.press('++++++')
+        terminal.wait_for('every 10s')
+        terminal.press('------')
+        terminal.wait(lambda: 'every 10s' not in str(terminal.screen), 'the interval stays')
         terminal.press(' ')
         terminal.wait_for('paused')
         # Nobody asks while it is paused: the admin connection counts what it takes.
@@ -105,12 +108,12 @@ def _():
     folder = tempfile.mkdtemp(prefix='spate-top-')
     path = f'unix:{folder}/admin'
     try:
-        with Server('spate', flags=['--admin', path]) as server, Terminal(command(path, '--timeout', '500ms')) as terminal:
+        with Server('spate', flags=['--admin', path]) as server, Terminal(command(path, '--timeout', f'{TIMEOUT_MS}ms')) as terminal:
             terminal.wait_for('● ready')
             terminal.press('\t')
             server.process.send_signal(signal.SIGSTOP)
             terminal.wait_for('unreachable since')
-            terminal.wait_for('did not answer for 500 ms')
+            terminal.wait_for(f'did not answer for {TIMEOUT_MS} ms')
             server.process.send_signal(signal.SIGCONT)
             terminal.wait_for('the engine answers again')
             server.stop()
