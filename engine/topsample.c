@@ -194,6 +194,8 @@ static void add_laggard(struct topsample *sample, const json_t *row, double reac
                 .pending_bytes = pending,
                 .subscriptions = number(row, "subscriptions"),
                 .seconds_open = number(row, "seconds_open"),
+                .owed = number(row, "matched"),
+                .settled = number(row, "matched") - number(row, "pending"),
                 .seconds_behind = NAN,
                 .pending_per_second = NAN,
         };
@@ -275,6 +277,9 @@ static void follow_laggard(struct toplaggard *laggard, const struct topsample *b
                                strcmp(then->address, laggard->address) == 0;
                 if (!is_same)
                         continue;
+                /* It has what it was waiting for then, and happens to wait again: a matter of this moment. */
+                if (laggard->settled >= then->owed)
+                        return;
                 laggard->seconds_behind = (isnan(then->seconds_behind) ? 0 : then->seconds_behind) + seconds;
                 laggard->pending_per_second = (laggard->pending_bytes - then->pending_bytes) / seconds;
                 return;

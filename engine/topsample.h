@@ -67,7 +67,8 @@ struct topcohort {
 
 struct toplaggard {
         double reactor, connection, pending_bytes, subscriptions, seconds_open;
-        double seconds_behind;     /* for how long it has been seen with something pending, see toprates_of() */
+        double owed, settled;      /* events since it came: all, and those that were delivered or lost */
+        double seconds_behind;     /* at least so long it has not caught up: see toprates_of() */
         double pending_per_second; /* how fast that grows; negative: it catches up */
         char name[TOP_TEXT_BYTES], user[TOP_TEXT_BYTES], address[TOP_TEXT_BYTES];
 };

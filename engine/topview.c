@@ -377,7 +377,7 @@ static void fill_laggards(struct grid *grid, const struct topview *view, const s
                 add(&grid->text, "%s%s", change > 0 ? "+" : change < 0 ? "-" : "", topformat_bytes(text, fabs(change)));
                 add_end(&grid->text);
                 grid_text(grid, is_new ? INK_DIM : INK_PLAIN,
-                          laggard->seconds_behind == 0 ? "new" : topformat_time(text, laggard->seconds_behind));
+                          laggard->seconds_behind == 0 ? "now" : topformat_time(text, laggard->seconds_behind));
                 count_cell(grid, laggard->subscriptions, INK_PLAIN);
                 count_cell(grid, laggard->reactor, INK_PLAIN);
                 grid_cell(grid, is_new ? INK_DIM : INK_PLAIN);

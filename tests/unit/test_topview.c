@@ -245,6 +245,28 @@ static void a_sample_holds_what_the_answers_say(void **state)
         assert_true(page.now.losses[0].seconds_ago == 1.5 && page.now.losses[1].seconds_ago == 90.5);
 }
 
+static void whoever_has_caught_up_meanwhile_is_behind_only_now(void **state)
+{
+        static const char form[] =
+                "{\"connections\":[{\"connection\":1,\"pending_bytes\":%d,\"matched\":%d,\"pending\":%d}]}";
+        static const struct {
+                int owed, pending;
+                double seconds;
+        } rows[] = {{100, 1, 2}, {109, 10, 2}, {110, 10, 0}, {500, 10, 0}, {500, 500, 2}};
+        char text[256];
+        (void)state;
+        for (size_t i = 0; i < array_count(rows); i++) {
+                page_show(true);
+                snprintf(text, sizeof text, form, 5000, 100, 10);
+                topsample_laggards(&page.before, span_of_text(text));
+                snprintf(text, sizeof text, form, 6000, rows[i].owed, rows[i].pending);
+                topsample_laggards(&page.now, span_of_text(text));
+                toprates_of(&page.rates, &page.now, &page.before);
+                assert_true(page.now.laggards[0].seconds_behind == rows[i].seconds);
+                assert_true(isnan(page.now.laggards[0].pending_per_second) == (rows[i].seconds == 0));
+        }
+}
+
 static void an_engine_that_was_started_anew_has_no_rates_yet(void **state)
 {
         (void)state;
@@ -539,6 +561,7 @@ int main(void)
                 cmocka_unit_test(a_graph_tells_means_of_stretches_that_stand_still),
                 cmocka_unit_test(a_long_history_forgets_its_start),
                 cmocka_unit_test(a_sample_holds_what_the_answers_say),
+                cmocka_unit_test(whoever_has_caught_up_meanwhile_is_behind_only_now),
                 cmocka_unit_test(an_engine_that_was_started_anew_has_no_rates_yet),
                 cmocka_unit_test(what_is_no_status_is_refused),
                 cmocka_unit_test(only_the_largest_of_many_rows_are_kept),
