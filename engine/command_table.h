@@ -22,6 +22,8 @@
             "Where standard output is no terminal, one page is printed as text. Colours follow the terminal; NO_COLOR=1 leaves them out.") \
         ROW("losses",  losses_main,         "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
             "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \
+        ROW("doctor",  doctor_main,         "the engine",      &doctor_options, NULL,  "[options]",                   "is this machine fit for the engine, and is a running one well?", \
+            "Takes the options of `spate run` and looks at the kernel, its limits, the network, CPUs and memory for what an engine with them needs; asks a running one how it is. Each line is PASS, WARN, FAIL or SKIP with the value found; what is not well has a reason and the command that mends it.\nExit status 1: something fails.") \
         ROW("passwd",  passwd_main,         "the engine",      &passwd_options, NULL,  "[options]",                   "make a line of the users file: a password's or a token's", \
             "Reads a password from the terminal, or the first line of standard input, and prints its line for the users file.") \
         ROW("pub",     pub_main,            "events",          &pub_options,    NULL,  "SUBJECT [PAYLOAD] [options]", "publish an event", \

@@ -132,6 +132,26 @@ static int listening_walk(const struct settings *settings,
         return failed != 0 ? failed : use(&listening, context, error);
 }
 
+struct listening_told {
+        void (*tell)(const char *address, bool is_admin, void *context);
+        void *context;
+};
+
+static int listening_tell(const struct listening *listening, void *context, char error[OPTIONS_ERROR_BYTES])
+{
+        const struct listening_told *told = context;
+        (void)error;
+        told->tell(listening->address, listening->row == OPTION_ADMIN, told->context);
+        return 0;
+}
+
+void listening_each(const struct settings *settings, void (*tell)(const char *address, bool is_admin, void *context),
+                    void *context)
+{
+        char unused[OPTIONS_ERROR_BYTES];
+        listening_walk(settings, listening_tell, &(struct listening_told){tell, context}, unused);
+}
+
 /* ---- checking ---- */
 
 #define SAME_PORT "this server has that port already, by another --listen or --admin; give each a port of its own"

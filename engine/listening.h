@@ -12,6 +12,10 @@ struct settings;
  * with one line in `error`. */
 int listening_check(const struct settings *settings, char error[OPTIONS_ERROR_BYTES]);
 
+/* Calls `tell` with each address, without "@3" and with the port offset. They have been checked. */
+void listening_each(const struct settings *settings, void (*tell)(const char *address, bool is_admin, void *context),
+                    void *context);
+
 /* What was bound, with its port; empty: nothing. */
 struct listening_bound {
         char nats[IO_ADDRESS_BYTES_MAX]; /* the first of them */

@@ -9,6 +9,7 @@
 #include "engine/command_table.h"
 #include "engine/configview.h"
 #include "engine/completion.h"
+#include "engine/doctor.h"
 #include "engine/passwd.h"
 #include "engine/pub.h"
 #include "engine/reference.h"

@@ -267,12 +267,15 @@ void settings_free(struct settings *settings)
 }
 
 /* The engine wants a descriptor for each connection: takes as many as the hard limit allows. */
+uint64_t settings_descriptors(const struct settings *settings)
+{
+        return (uint64_t)settings->reactor.conns_max + 48 + (uint64_t)settings->cpus.reactors_count * (DOOR_SLOTS + 16);
+}
+
 void settings_fit_descriptors(struct settings *settings)
 {
         struct rlimit limit;
-        /* Listeners and backends, and those whom each reactor tells that they are too many, its admin's, its newest. */
-        rlim_t spare = 48 + (rlim_t)settings->cpus.reactors_count * (DOOR_SLOTS + 16);
-        rlim_t wanted = (rlim_t)settings->reactor.conns_max + spare;
+        rlim_t wanted = settings_descriptors(settings), spare = wanted - settings->reactor.conns_max;
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
                 return;
         if (limit.rlim_cur < wanted) {

@@ -47,6 +47,9 @@ int settings_new(struct settings **settings, struct options *options, bool has_u
 /* Accepts NULL. */
 void settings_free(struct settings *settings);
 
+/* The descriptors that --max-connections needs, with listeners, backends, and those whom each reactor tells that they
+ * are too many, its admin's, its newest. */
+uint64_t settings_descriptors(const struct settings *settings);
 /* Raises the limit of open files as far as it goes, and lowers settings->reactor.conns_max to what is possible. Before
  * the settings are handed on. */
 void settings_fit_descriptors(struct settings *settings);

@@ -10,8 +10,6 @@
 
 #include "io/address.h"
 
-#define BACKLOG 4096
-
 static int socket_fail(int fd)
 {
         int error = -errno;
@@ -84,7 +82,7 @@ static int socket_bind_and_listen(int fd, const struct io_address *address, enum
         int error = socket_bind(fd, address);
         if (error != 0)
                 return error;
-        if (listen(fd, BACKLOG) != 0)
+        if (listen(fd, SOCKET_BACKLOG) != 0)
                 return -errno;
         if (sharing == IO_SHARED_FIRST)
                 socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);

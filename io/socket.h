@@ -4,6 +4,9 @@
 
 #include "io/io.h"
 
+/* How many connections may wait to be accepted; the kernel takes no more than net.core.somaxconn. */
+#define SOCKET_BACKLOG 4096
+
 /* A listening socket, or -errno. What connections need is set here, since accepted ones inherit it. A UNIX socket file
  * is replaced when a connect() to it is refused, that is when nobody serves it. */
 int socket_listen(const char *address, enum io_sharing sharing, uint32_t send_buffer_bytes,

@@ -1,0 +1,212 @@
+/* enginefacts: see the header. */
+#include "engine/enginefacts.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/socketholder.h"
+#include "engine/endpoint.h"
+#include "engine/growing.h"
+#include "engine/listening.h"
+#include "engine/portholder.h"
+#include "engine/statusview.h"
+#include "io/address.h"
+
+#define ANSWER_BYTES_MAX ((size_t)16 << 20)
+#define READ_BYTES ((size_t)64 << 10)
+
+/* ---- what is asked for ---- */
+
+static void read_plan(struct enginefacts *facts, const struct settings *settings)
+{
+        const struct reactor_settings *reactor = &settings->reactor;
+        facts->cpus = settings->cpus;
+        facts->conns_max = reactor->conns_max;
+        facts->files_needed = settings_descriptors(settings);
+        facts->memory_bytes = settings->cpus.reactors_count * reactor->memory_bytes;
+        facts->send_buffer_bytes = reactor->io.send_buffer_bytes;
+        facts->is_busy_poll = reactor->busy_poll;
+        facts->wants_uring = reactor->io.backend != IO_BACKEND_EPOLL;
+}
+
+/* Has the rings of all reactors at once, since they are paid from one account, and gives them back. */
+static void read_urings(struct enginefacts *facts, const struct settings *settings)
+{
+        struct io *rings[MATCH_REACTORS_MAX];
+        struct io_settings wanted = settings->reactor.io;
+        wanted.backend = IO_BACKEND_URING;
+        wanted.conns_max = settings->reactor.conns_max;
+        while (facts->urings_count < facts->cpus.reactors_count) {
+                facts->uring_error = io_start(&rings[facts->urings_count], &wanted);
+                if (facts->uring_error != 0)
+                        break;
+                facts->urings_count++;
+        }
+        size_t count = 0, used = 0;
+        const struct io_feature *features = facts->urings_count > 0 ? io_features(rings[0], &count) : NULL;
+        for (size_t i = 0; i < count; i++) {
+                if (features[i].present)
+                        continue;
+                int size = snprintf(facts->uring_absent + used, sizeof facts->uring_absent - used, "%s%s (Linux %s)",
+                                    used > 0 ? ", " : "", features[i].name, features[i].kernel);
+                used += (size_t)size < sizeof facts->uring_absent - used ? (size_t)size : 0;
+                facts->uring_absent_count++;
+        }
+        for (uint32_t i = 0; i < facts->urings_count; i++)
+                io_stop(rings[i]);
+}
+
+/* ---- addresses ---- */
+
+/* Nothing is removed or made: a path that is taken may be a socket that nobody serves any more. */
+static int try_path(const char *path, const struct io_address *address)
+{
+        struct stat status;
+        char folder[IO_ADDRESS_BYTES_MAX];
+        if (lstat(path, &status) == 0) {
+                int fd = S_ISSOCK(status.st_mode) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+                bool is_left =
+                        fd >= 0 && connect(fd, address_socket(address), address->size) != 0 && errno == ECONNREFUSED;
+                if (fd >= 0)
+                        close(fd);
+                if (!is_left)
+                        return -EADDRINUSE;
+        }
+        snprintf(folder, sizeof folder, "%s", path);
+        char *slash = strrchr(folder, '/');
+        if (slash != NULL)
+                slash[slash == folder] = '\0';
+        return access(slash == NULL ? "." : folder, W_OK | X_OK) == 0 ? 0 : -errno;
+}
+
+static int try_port(const struct io_address *address)
+{
+        int fd = socket(address_family(address), SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, error = 0;
+        if (fd < 0)
+                return -errno;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (bind(fd, address_socket(address), address->size) != 0 || listen(fd, 1) != 0)
+                error = -errno;
+        close(fd);
+        return error;
+}
+
+static void try_listener(struct listenerfact *fact)
+{
+        struct io_address address;
+        fact->error = address_parse(fact->address, &address);
+        if (fact->error != 0)
+                return;
+        if (strncmp(fact->address, "unix:", 5) == 0)
+                fact->error = try_path(fact->address + 5, &address);
+        else
+                fact->error = try_port(&address);
+        if (fact->error != -EADDRINUSE)
+                return;
+        int holder = socketholder_find(address_socket(&address));
+        fact->holder = holder > 0 ? holder : 0;
+        portholder_name(fact->address, fact->holder_name, sizeof fact->holder_name);
+}
+
+static void read_listener(const char *address, bool is_admin, void *context)
+{
+        struct enginefacts *facts = context;
+        struct listenerfact *fact = &facts->listeners[facts->listeners_count++];
+        snprintf(fact->address, sizeof fact->address, "%s", address);
+        fact->is_admin = is_admin;
+        if (is_admin)
+                strcpy(facts->admin, fact->address);
+        try_listener(fact);
+}
+
+/* ---- the running engine ---- */
+
+/* Reads until the answer is whole. */
+static bool read_answer(int fd, uint64_t timeout_ns, struct growing *in, struct span *body)
+{
+        uint64_t until_ns = clock_monotonic_ns() + timeout_ns;
+        for (bool is_ended = false;;) {
+                int status, found = statusview_body(span_of(in->bytes, in->size), is_ended, &status, body);
+                if (found != 0 || is_ended || in->size > ANSWER_BYTES_MAX)
+                        return found == 1 && status == 200;
+                struct pollfd poller = {.fd = fd, .events = POLLIN};
+                uint64_t now_ns = clock_monotonic_ns();
+                if (now_ns >= until_ns)
+                        return false;
+                if (poll(&poller, 1, (int)((until_ns - now_ns) / NS_PER_MS) + 1) <= 0)
+                        continue;
+                ssize_t got = recv(fd, growing_room(in, READ_BYTES), READ_BYTES, 0);
+                if (got > 0)
+                        in->size += (size_t)got;
+                else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+                        is_ended = true;
+        }
+}
+
+static void read_status(struct enginefacts *facts, uint64_t timeout_ns)
+{
+        static const char request[] = "GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        struct endpoint endpoint;
+        struct growing in = {0};
+        struct span body = {0};
+        json_error_t unused;
+        char error[ENDPOINT_ERROR_BYTES];
+        int fd = endpoint_parse(&endpoint, facts->admin, "http://", "8222", error) == 0
+                         ? endpoint_connect(&endpoint, timeout_ns, error)
+                         : -1;
+        if (fd < 0) {
+                snprintf(facts->status_error, sizeof facts->status_error, "%.200s", error);
+                return;
+        }
+        growing_room(&in, READ_BYTES);
+        bool is_answered = send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request) &&
+                           read_answer(fd, timeout_ns, &in, &body);
+        if (is_answered)
+                facts->status = json_loadb((const char *)body.bytes, body.size, 0, &unused);
+        if (!json_is_object(json_object_get(facts->status, "counters"))) {
+                json_decref(facts->status);
+                facts->status = NULL;
+                snprintf(facts->status_error, sizeof facts->status_error,
+                         "%s is taken by something that does not answer as an engine does", facts->admin);
+        }
+        close(fd);
+        growing_fini(&in);
+}
+
+/* ---- all of it ---- */
+
+static void read_users(struct enginefacts *facts, const char *path)
+{
+        struct stat status;
+        snprintf(facts->users_path, sizeof facts->users_path, "%s", path);
+        if (path[0] == '\0')
+                return;
+        if (stat(path, &status) != 0 || access(path, R_OK) != 0)
+                facts->users_error = -errno;
+        else
+                facts->users_mode = status.st_mode & 07777;
+}
+
+void enginefacts_read(struct enginefacts *facts, const struct settings *settings, const char *users_path,
+                      uint64_t timeout_ns)
+{
+        *facts = (struct enginefacts){0};
+        read_plan(facts, settings);
+        if (facts->wants_uring)
+                read_urings(facts, settings);
+        listening_each(settings, read_listener, facts);
+        read_users(facts, users_path);
+        if (facts->admin[0] != '\0')
+                read_status(facts, timeout_ns);
+}
+
+void enginefacts_fini(struct enginefacts *facts)
+{
+        json_decref(facts->status);
+        facts->status = NULL;
+}
