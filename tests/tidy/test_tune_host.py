@@ -231,7 +231,7 @@ class Stopped(Machine):
         return {path: what for path, what in self.tree().items() if not path.startswith(self.root + '/var') and '/.spate-' not in path}
 
     def test_an_apply_that_was_killed_anywhere_can_be_undone(self):
-        options = ['--only', 'limits,nr-open,somaxconn,thp,coalescing', '--nic', 'eth0', '--persist']
+        options = ['--only', 'limits,nr-open,somaxconn,thp', '--persist']
         before, step = self.without_state(), 1
         while self.stop_at(step, 'apply', *options):
             status, said = self.tune('undo')
