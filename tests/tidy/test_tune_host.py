@@ -379,7 +379,7 @@ class Others(Machine):
         tune_host.Machine.write = write
         status, said = self.tune('apply')
         self.assertEqual(status, 1)
-        self.assertIn('limits: cannot: fs.nr_open is 65536, and a limit above it keeps people from logging in', said)
+        self.assertIn('limits: cannot: fs.nr_open is 65536, and a limit above it can keep people from logging in', said)
         self.assertFalse(os.path.exists(self.root + tune_host.LIMITS))
 
     def test_a_broken_state_is_not_thrown_away(self):
@@ -390,6 +390,21 @@ class Others(Machine):
             self.assertEqual(status, 1)
             self.assertIn('it holds what was there before', said)
         self.assertEqual(self.tree(), before)
+
+    def test_a_plan_needs_no_state_and_who_may_not_read_it_is_told(self):
+        self.tune('apply')
+        real = tune_host.open if hasattr(tune_host, 'open') else open
+
+        def refusing(path, *these, **those):
+            if str(path).endswith('tune-host.json'):
+                raise PermissionError(13, 'Permission denied', path)
+            return real(path, *these, **those)
+        tune_host.open = refusing
+        self.addCleanup(delattr, tune_host, 'open')
+        self.assertEqual(self.tune('plan')[0], 0)
+        status, said = self.tune('verify')
+        self.assertEqual(status, 1)
+        self.assertIn('is for root alone to read', said)
 
     def test_bad_input_is_told(self):
         for options, what in ((['--cpus', '3-1'], 'no list of CPUs'), (['--cpus', '0-9'], 'CPU 2 is not online'), (['--nic', 'eth7'], 'no such interface here (eth0)'),
