@@ -309,6 +309,12 @@ static void check_cpus(const struct facts *facts, struct finding *finding)
 {
         const struct cpu_plan *plan = &facts->engine.cpus;
         char list[CPUS_TEXT_BYTES];
+        if (plan->is_pinned && plan->granted_count < plan->reactors_count) {
+                say(finding, VERDICT_WARN, "%u reactors, but the control group grants the time of %u CPU%s",
+                    plan->reactors_count, plan->granted_count, plan->granted_count > 1 ? "s" : "");
+                mend(finding, "--reactors %u, or raise the group's cpu.max", plan->granted_count);
+                return;
+        }
         if (plan->is_pinned) {
                 say(finding, VERDICT_PASS, "%u reactor%s on CPU%s %s of %u", plan->reactors_count,
                     plan->reactors_count > 1 ? "s" : "", plan->reactors_count > 1 ? "s" : "",

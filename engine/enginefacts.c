@@ -116,6 +116,7 @@ static void try_listener(struct listenerfact *fact)
 static void read_listener(const char *address, bool is_admin, void *context)
 {
         struct enginefacts *facts = context;
+        assert(facts->listeners_count < ENGINEFACT_LISTENERS_MAX); /* settings have been checked */
         struct listenerfact *fact = &facts->listeners[facts->listeners_count++];
         snprintf(fact->address, sizeof fact->address, "%s", address);
         fact->is_admin = is_admin;

@@ -65,13 +65,6 @@ static int64_t read_field(const char *root, const char *path, const char *name, 
         return number;
 }
 
-static bool exists(const char *root, const char *path)
-{
-        char whole[PATH_BYTES];
-        snprintf(whole, sizeof whole, "%s%s", root, path);
-        return access(whole, F_OK) == 0;
-}
-
 /* Of "always [madvise] never" the word in brackets. */
 static void read_choice(char word[HOSTFACT_TEXT_BYTES], const char *root, const char *path)
 {
@@ -101,7 +94,6 @@ static void read_process(struct hostfacts *facts)
         if (uname(&kernel) == 0)
                 snprintf(facts->release, sizeof facts->release, "%s", kernel.release);
         facts->is_clock_synchronized = adjtimex(&clock) != TIME_ERROR;
-        facts->files_soft = limit_of(RLIMIT_NOFILE, false);
         facts->files_hard = limit_of(RLIMIT_NOFILE, true);
         facts->locked_bytes = limit_of(RLIMIT_MEMLOCK, false);
         facts->user = geteuid();
@@ -161,7 +153,6 @@ static void read_memory(struct hostfacts *facts, const char *root)
         facts->available_bytes = kibibytes(read_field(root, info, "MemAvailable:", 10));
         facts->swap_bytes = kibibytes(read_field(root, info, "SwapTotal:", 10));
         facts->huge_pages = read_field(root, info, "HugePages_Total:", 10);
-        facts->huge_pages_free = read_field(root, info, "HugePages_Free:", 10);
         facts->swappiness = read_number(root, "/proc/sys/vm/swappiness", 0);
         facts->overcommit = read_number(root, "/proc/sys/vm/overcommit_memory", 0);
         read_choice(facts->transparent_huge_pages, root, "/sys/kernel/mm/transparent_hugepage/enabled");
@@ -228,7 +219,6 @@ void hostfacts_read(struct hostfacts *facts, const char *root)
         facts->io_uring_disabled = read_number(root, "/proc/sys/kernel/io_uring_disabled", 0);
         facts->nr_open = read_number(root, "/proc/sys/fs/nr_open", 0);
         facts->numa_balancing = read_number(root, "/proc/sys/kernel/numa_balancing", 0);
-        facts->is_container = exists(root, "/.dockerenv") || exists(root, "/run/.containerenv");
         snprintf(path, sizeof path, "%scurrent_clocksource", clock);
         read_choice(facts->clocksource, root, path);
         snprintf(path, sizeof path, "%savailable_clocksource", clock);

@@ -14,14 +14,13 @@ struct hostfacts {
         /* the kernel */
         char release[HOSTFACT_TEXT_BYTES]; /* "6.1.0-18-amd64" */
         char hypervisor[HOSTFACT_TEXT_BYTES];
-        bool is_container;
         bool has_system_call_filter;
         bool is_clock_synchronized; /* somebody keeps the time of day */
         int64_t io_uring_disabled;
 
         /* limits of this process and of all */
-        int64_t files_soft, files_hard, locked_bytes;
-        bool may_lock_all; /* CAP_IPC_LOCK: the limit of locked memory is none */
+        int64_t files_hard, locked_bytes; /* the engine raises its soft limit of open files by itself */
+        bool may_lock_all;                /* CAP_IPC_LOCK: the limit of locked memory is none */
         int64_t nr_open;
         uint32_t user;
 
@@ -34,7 +33,7 @@ struct hostfacts {
         int64_t memory_bytes, available_bytes, swap_bytes, swappiness, overcommit;
         int64_t group_memory_bytes; /* what the control group grants */
         int64_t group_memory_used_bytes;
-        int64_t huge_pages, huge_pages_free;
+        int64_t huge_pages;
         char transparent_huge_pages[HOSTFACT_TEXT_BYTES];
 
         /* CPUs; of those that the engine would use (hostfacts_read_cpus()) where it says so */

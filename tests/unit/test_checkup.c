@@ -21,7 +21,6 @@ static int begin(void **state)
                 .host = {.release = "6.1.0-18-amd64",
                          .is_clock_synchronized = true,
                          .io_uring_disabled = 0,
-                         .files_soft = 1024,
                          .files_hard = 1 << 20,
                          .locked_bytes = 64 * (int64_t)MIB,
                          .nr_open = 1 << 20,
@@ -301,6 +300,10 @@ static void a_share_of_cpu_time_is_no_whole_cpu(void **state)
         assert_string_equal(look("cpus"), "WARN");
         facts.engine.cpus.reason = "--cpus none";
         assert_string_equal(look("cpus"), "PASS");
+        facts.engine.cpus.is_pinned = true; /* by a list, which is taken at its word */
+        facts.engine.cpus.reason = "";
+        assert_string_equal(look("cpus"), "WARN");
+        assert_mends("--reactors 1");
 }
 
 /* ---- addresses and users ---- */
