@@ -176,8 +176,11 @@ def _():
 
 @it('top says what is wrong with its arguments and with an address where no engine is')
 def _():
-    status, text = spate('top', '--admin', '127.0.0.1:1')
-    assert status == EXIT_UNREACHABLE and text.startswith('spate top: nobody listens at 127.0.0.1:1'), text
+    with socket.socket() as deaf:
+        deaf.bind(('127.0.0.1', 0))
+        nobody = '127.0.0.1:%d' % deaf.getsockname()[1]
+        status, text = spate('top', '--admin', nobody)
+        assert status == EXIT_UNREACHABLE and text.startswith(f'spate top: nobody listens at {nobody}'), text
     for flags, said in ((['--admin', 'none'], 'cannot be asked'), (['--interval', '1ms'], 'less than 100ms'), (['x'], 'takes only options'),
                         (['--onse'], 'did you mean'), (['--count', 'many'], 'not a number')):
         status, text = spate('top', *flags)
