@@ -8,17 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/adminlink.h"
 #include "engine/base/clock.h"
 #include "engine/base/socketholder.h"
-#include "engine/endpoint.h"
-#include "engine/growing.h"
 #include "engine/listening.h"
 #include "engine/portholder.h"
-#include "engine/statusview.h"
 #include "io/address.h"
-
-#define ANSWER_BYTES_MAX ((size_t)16 << 20)
-#define READ_BYTES ((size_t)64 << 10)
 
 /* ---- what is asked for ---- */
 
@@ -127,56 +122,46 @@ static void read_listener(const char *address, bool is_admin, void *context)
 
 /* ---- the running engine ---- */
 
-/* Reads until the answer is whole. */
-static bool read_answer(int fd, uint64_t timeout_ns, struct growing *in, struct span *body)
+/* Waits for the answer; false: link->error says why there is none. */
+static bool ask_status(struct adminlink *link, int *status, struct span *body)
 {
-        uint64_t until_ns = clock_monotonic_ns() + timeout_ns;
-        for (bool is_ended = false;;) {
-                int status, found = statusview_body(span_of(in->bytes, in->size), is_ended, &status, body);
-                if (found != 0 || is_ended || in->size > ANSWER_BYTES_MAX)
-                        return found == 1 && status == 200;
-                struct pollfd poller = {.fd = fd, .events = POLLIN};
-                uint64_t now_ns = clock_monotonic_ns();
-                if (now_ns >= until_ns)
-                        return false;
-                if (poll(&poller, 1, (int)((until_ns - now_ns) / NS_PER_MS) + 1) <= 0)
-                        continue;
-                ssize_t got = recv(fd, growing_room(in, READ_BYTES), READ_BYTES, 0);
-                if (got > 0)
-                        in->size += (size_t)got;
-                else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-                        is_ended = true;
+        if (adminlink_ask(link, "/status") != 0)
+                return false;
+        for (;;) {
+                int taken = adminlink_take(link, status, body);
+                if (taken != 0)
+                        return taken == 1;
+                struct pollfd poller = {.fd = link->fd, .events = POLLIN};
+                uint64_t now_ns = clock_monotonic_ns(), left_ns = link->until_ns > now_ns ? link->until_ns - now_ns : 0;
+                poll(&poller, 1, (int)(left_ns / NS_PER_MS) + 1);
         }
 }
 
 static void read_status(struct enginefacts *facts, uint64_t timeout_ns)
 {
-        static const char request[] = "GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         struct endpoint endpoint;
-        struct growing in = {0};
+        struct adminlink link;
         struct span body = {0};
         json_error_t unused;
         char error[ENDPOINT_ERROR_BYTES];
-        int fd = endpoint_parse(&endpoint, facts->admin, "http://", "8222", error) == 0
-                         ? endpoint_connect(&endpoint, timeout_ns, error)
-                         : -1;
-        if (fd < 0) {
+        int status = 0;
+        if (endpoint_parse(&endpoint, facts->admin, "http://", "8222", error) != 0) {
                 snprintf(facts->status_error, sizeof facts->status_error, "%.200s", error);
                 return;
         }
-        growing_room(&in, READ_BYTES);
-        bool is_answered = send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request) &&
-                           read_answer(fd, timeout_ns, &in, &body);
-        if (is_answered)
+        adminlink_init(&link, &endpoint, timeout_ns);
+        if (!ask_status(&link, &status, &body))
+                snprintf(facts->status_error, sizeof facts->status_error, "%.200s", link.error);
+        else if (status == 200)
                 facts->status = json_loadb((const char *)body.bytes, body.size, 0, &unused);
         if (!json_is_object(json_object_get(facts->status, "counters"))) {
                 json_decref(facts->status);
                 facts->status = NULL;
-                snprintf(facts->status_error, sizeof facts->status_error,
-                         "%s is taken by something that does not answer as an engine does", facts->admin);
+                if (facts->status_error[0] == '\0')
+                        snprintf(facts->status_error, sizeof facts->status_error,
+                                 "%s answers, but not as an engine does", facts->admin);
         }
-        close(fd);
-        growing_fini(&in);
+        adminlink_fini(&link);
 }
 
 /* ---- all of it ---- */
