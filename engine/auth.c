@@ -32,7 +32,8 @@
 #define WORKER_SOURCES 16384
 #define FAILURE_KEPT_NS (5 * NS_PER_S) /* the same wrong password again is not tried again so soon */
 #define SUSPECTS_OF_A_SOURCE 4         /* so many of its attempts wait; more are closed untried */
-#define WORKER_NICE 5                  /* who comes in waits; who is in does not */
+#define REFUSALS_LOGGED_PER_SECOND 10
+#define WORKER_NICE 5 /* who comes in waits; who is in does not */
 
 static_assert(ASK_SLOTS > AUTH_ASKS_MAX + 8, "a message of the gate itself always fits");
 static_assert(ANSWER_SLOTS > AUTH_ASKS_MAX + BANS_TOLD_MAX + 8, "an answer always fits");
@@ -100,7 +101,7 @@ struct auth {
         struct list fresh, suspect; /* attempts that need bcrypt */
         struct credentials granted, refused;
         struct sources sources;
-        struct log_limit ban_log;
+        struct log_limit ban_log, refused_log;
         struct crypt_data crypt;
         unsigned gates_count;
         struct auth_gate gates[];
@@ -177,10 +178,25 @@ static void worker_answer(struct message *message, enum auth_verdict verdict, co
         gate_tell(message->gate, message);
 }
 
+/* Who was refused and why, for the operator; the client hears the same whatever it was. Not the secret. */
+static void worker_log_refused(struct auth *auth, const struct message *message, const char *cause)
+{
+        char name[96], source[64];
+        unsigned suppressed;
+        if (!log_limit_pass(&auth->refused_log, auth_now_ns(auth), REFUSALS_LOGGED_PER_SECOND, &suppressed))
+                return;
+        log_info("login_refused", "user=%s cause=%s source=%s listener=%s suppressed=%u",
+                 message->is_token ? "\"(token)\"" : log_quote(name, sizeof name, message_name(message)), cause,
+                 source_text(message->source, source, sizeof source),
+                 message->listener < auth->settings.listeners_count ? auth->settings.listeners[message->listener] : "-",
+                 suppressed);
+}
+
 /* Counts the failure against its source, and says so everywhere when that was one too many. */
-static void worker_refuse(struct auth *auth, struct message *message)
+static void worker_refuse(struct auth *auth, struct message *message, const char *cause)
 {
         uint64_t now_ns = auth_now_ns(auth);
+        worker_log_refused(auth, message, cause);
         const struct auth_settings *settings = &auth->settings;
         uint64_t before_ns = sources_banned_until(&auth->sources, message->source, now_ns);
         message->delay_ns =
@@ -204,7 +220,15 @@ static void worker_grant(struct auth *auth, struct message *message, const struc
         if (user_may_enter(user, message->listener))
                 worker_answer(message, AUTH_GRANTED, user);
         else
-                worker_refuse(auth, message);
+                worker_refuse(auth, message, "not_at_this_listener");
+}
+
+/* What was wrong with an attempt that was tried. */
+static const char *worker_cause(const struct auth *auth, const struct message *message)
+{
+        if (message->is_token)
+                return "unknown_token";
+        return users_find(auth->users, message_name(message)) != NULL ? "wrong_password" : "unknown_user";
 }
 
 /* ---- the worker: attempts ---- */
@@ -247,11 +271,12 @@ static void worker_take_attempt(struct auth *auth, struct message *message)
         const struct user *user = NULL;
         if ((until_ns = sources_banned_until(&auth->sources, message->source, now_ns)) != 0) {
                 gate_tell_ban(message->gate, message->source, until_ns);
+                worker_log_refused(auth, message, "source_banned");
                 worker_answer(message, AUTH_REFUSED, NULL);
                 return;
         }
         if (message->is_hopeless) {
-                worker_refuse(auth, message);
+                worker_refuse(auth, message, "too_long");
                 return;
         }
         message->digest = worker_digest(auth, message);
@@ -267,7 +292,7 @@ static void worker_take_attempt(struct auth *auth, struct message *message)
                 bool may_be_bcrypt = message->secret_size <= AUTH_PASSWORD_BYTES_MAX &&
                                      memchr(message_secret(message).bytes, '\0', message->secret_size) == NULL;
                 if (users_bcrypt_token(auth->users, 0) == NULL || !may_be_bcrypt) {
-                        worker_refuse(auth, message);
+                        worker_refuse(auth, message, "unknown_token");
                         return;
                 }
         }
@@ -277,7 +302,7 @@ static void worker_take_attempt(struct auth *auth, struct message *message)
                                          : users_find(auth->users, message_name(message));
                 worker_grant(auth, message, user);
         } else if (credentials_recall(&auth->refused, message->digest, now_ns, &index)) {
-                worker_refuse(auth, message);
+                worker_refuse(auth, message, worker_cause(auth, message));
         } else if (sources_failures(&auth->sources, message->source, now_ns) == 0) {
                 list_push_back(&auth->fresh, &message->link);
         } else {
@@ -347,7 +372,7 @@ static void worker_try_one(struct auth *auth)
                 worker_grant(auth, message, user);
         } else {
                 credentials_remember(&auth->refused, message->digest, 0, auth_now_ns(auth) + FAILURE_KEPT_NS);
-                worker_refuse(auth, message);
+                worker_refuse(auth, message, worker_cause(auth, message));
         }
 }
 

@@ -106,6 +106,15 @@ static enum login_step login_hold(struct reactor *reactor, struct session *sessi
         return LOGIN_IS_HELD;
 }
 
+/* Refused at the gate is only who gives no name; who gives one is logged by who tries it. */
+static void login_log_anonymous(struct reactor *reactor, const struct session *session)
+{
+        unsigned suppressed;
+        if (log_limit_pass(&reactor->fault_log, io_now_ns(reactor->io), 10, &suppressed))
+                log_info("login_refused", "user=\"\" cause=no_credentials source=%s suppressed=%u",
+                         session->peer.address, suppressed);
+}
+
 enum login_step login_connect(struct reactor *reactor, struct session *session, const struct nats_connect *connect)
 {
         struct login *login = &session->login;
@@ -134,6 +143,7 @@ enum login_step login_connect(struct reactor *reactor, struct session *session, 
                 return LOGIN_IS_OUT;
         case AUTH_REFUSED:
                 reactor_count(reactor, COUNT_LOGINS_REFUSED, 1);
+                login_log_anonymous(reactor, session);
                 session_refuse(reactor, session, VIOLATION, COUNT_CLOSED_UNAUTHORIZED);
                 return LOGIN_IS_OUT;
         }

@@ -549,10 +549,16 @@ def _():
         with Server('spate', flags=['--users', path, '--ban-after', '5', '--ban-time', '1h']) as server:
             inside = log_in(server, 'bob', 'plain')
             inside.hear('PONG\r\n')
-            for number in range(5):
+            log_in(server, 'no\\nbody', 'x').hear("-ERR 'Authorization Violation'\r\n")
+            nobody = Wire(server)
+            nobody.say('CONNECT {}')
+            nobody.hear("-ERR 'Authorization Violation'\r\n")
+            for number in range(4):
                 guess = log_in(server, 'alice', f'guess{number}')
                 guess.hear("-ERR 'Authorization Violation'\r\n")
                 guess.hear_end()
+            for word in ('user=alice cause=wrong_password', 'user="no\\x0abody" cause=unknown_user', 'user="" cause=no_credentials'):
+                assert f'event=login_refused {word} source=127.0.0.1' in server.log(), (word, server.log())
             with server.connect() as refused:
                 assert refused.recv(100) == b''
             inside.settle()
