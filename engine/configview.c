@@ -120,7 +120,7 @@ static const char *effective(const struct settings *settings, size_t row, char o
                 return out;
         switch (row) {
         case OPTION_REACTORS:
-                options_write_number(of, settings->cpus.reactors_count, out);
+                options_format_number(of, settings->cpus.reactors_count, out);
                 break;
         case OPTION_CPUS:
                 if (settings->cpus.is_pinned)
@@ -129,13 +129,13 @@ static const char *effective(const struct settings *settings, size_t row, char o
                         snprintf(out, OPTIONS_WHY_BYTES, "none");
                 break;
         case OPTION_MEMORY:
-                options_write_number(of, settings->reactor.memory_bytes * settings->cpus.reactors_count, out);
+                options_format_number(of, settings->reactor.memory_bytes * settings->cpus.reactors_count, out);
                 break;
         case OPTION_MAILBOX:
-                options_write_number(of, settings->mailbox_bytes, out);
+                options_format_number(of, settings->mailbox_bytes, out);
                 break;
         case OPTION_MAX_LAG:
-                options_write_number(of, settings->reactor.lag_bytes_max, out);
+                options_format_number(of, settings->reactor.lag_bytes_max, out);
                 break;
         default:
                 break;
@@ -244,7 +244,7 @@ static void print_comment(const char *indent, const char *text)
 static void print_key_comment(const char *indent, const struct option_row *row)
 {
         char allowed[OPTIONS_WHY_BYTES] = "", text[OPTIONS_ERROR_BYTES];
-        if (row->type != OPTION_TEXT)
+        if (row->type != OPTION_TEXT && row->type != OPTION_FILE)
                 options_allowed(row, allowed);
         snprintf(text, sizeof text, "%s%s%s%s", row->help, allowed[0] != '\0' ? "; " : "", allowed,
                  row->when == OPTION_LIVE ? "" : " (only at start)");

@@ -37,7 +37,7 @@ struct reload {
 static bool is_changed(const struct options *before, const struct options *now, size_t row)
 {
         const struct option_row *of = &option_rows[row];
-        if (of->type == OPTION_TEXT)
+        if (of->type == OPTION_TEXT || of->type == OPTION_FILE)
                 return strcmp(options_text(before, row), options_text(now, row)) != 0;
         return options_number(before, row) != options_number(now, row);
 }

@@ -500,17 +500,6 @@ void options_allowed(const struct option_row *row, char phrase[OPTIONS_WHY_BYTES
         describe_allowed(phrase, row);
 }
 
-void options_write_number(const struct option_row *row, uint64_t number, char text[OPTIONS_WHY_BYTES])
-{
-        const struct unit *units = types[row->type].units;
-        if (row->type == OPTION_BOOL)
-                snprintf(text, OPTIONS_WHY_BYTES, "%s", booleans[number != 0][0]);
-        else if (number == 0 && row->choices != NULL && row->min > 0)
-                snprintf(text, OPTIONS_WHY_BYTES, "%s", row->choices);
-        else
-                format_number(text, OPTIONS_WHY_BYTES, units, number);
-}
-
 /* Takes one value from `source`, of which `origin` is the name to be told: "--io", "SPATE_IO". */
 static int set_value(struct options *options, size_t row, enum option_source source, const char *origin,
                      const char *text, char error[OPTIONS_ERROR_BYTES])

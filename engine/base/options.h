@@ -97,8 +97,6 @@ int options_refuse(const struct options *options, size_t row, size_t item, char 
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* "a size from 64KiB to 64MiB": what a row takes. */
 void options_allowed(const struct option_row *row, char phrase[OPTIONS_WHY_BYTES]);
-/* A number of this row as it would be written, "64KiB". */
-void options_write_number(const struct option_row *row, uint64_t number, char text[OPTIONS_WHY_BYTES]);
 
 uint64_t options_number(const struct options *options, size_t row);
 const char *options_text(const struct options *options, size_t row);

@@ -132,6 +132,10 @@ def _():
         bob_now.hear('PONG\r\n')
         bob_now.say('SUB a 1', 'SUB b 2')
         bob_now.hear(TOO_MANY)
+        # Users of a file in their place are a change like another.
+        write(os.path.join(configured.folder.name, 'users.yaml'), f'users: [{bob}]\n')
+        configured.becomes('auth: {users_file: users.yaml}\nlimits: {max_subscriptions: 1}\n', 'event=users_reloaded')
+        assert 'key=auth.users_file from=none' in server.log(), server.log()
         # Of a file with users that are wrong the limits are not taken up either.
         configured.becomes('auth: {users: [{name: bob, password: x}]}\n', 'event=reload_refused')
         bob_now = log_in(server, 'bob', 'wonder')

@@ -385,9 +385,68 @@ static void a_row_says_how_help_the_environment_and_a_number_spell_it(void **sta
         assert_string_equal(options_shown(&file), "FILE");
 }
 
+static void a_value_of_the_file_has_a_place_and_the_least_weight(void **state)
+{
+        (void)state;
+        struct options options;
+        int next;
+        char text[OPTIONS_ORIGIN_BYTES];
+        begin(&options);
+        options.file = strdup("f.yaml");
+        assert_int_equal(read_flags(&options, &next, WORDS("--workers=4")), 0);
+        assert_int_equal(ENVIRONMENT(&options, "SPATE_NAME=b"), 0);
+        assert_int_equal(options_read_file_value(&options, WORKERS, SPAN("2"), (struct option_place){1, 2}, error), 0);
+        assert_int_equal(options_read_file_value(&options, NAME, SPAN("a"), (struct option_place){2, 2}, error), 0);
+        assert_int_equal(options_read_file_value(&options, PEERS, SPAN("5"), (struct option_place){3, 2}, error), 0);
+        assert_int_equal(options_read_file_value(&options, LISTEN, SPAN("x"), (struct option_place){4, 2}, error), 0);
+        assert_int_equal(options_read_file_value(&options, LISTEN, SPAN("y"), (struct option_place){5, 4}, error), 0);
+        assert_int_equal(options_number(&options, WORKERS), 4);
+        assert_string_equal(options_text(&options, NAME), "b");
+        assert_int_equal(options_number(&options, PEERS), 5);
+        assert_string_equal(options_text(&options, LISTEN), "x,y");
+        assert_string_equal(options_origin(&options, WORKERS, 0, text), "--workers");
+        assert_string_equal(options_origin(&options, NAME, 0, text), "SPATE_NAME");
+        assert_string_equal(options_origin(&options, PEERS, 0, text), "f.yaml:3:2");
+        assert_string_equal(options_origin(&options, LISTEN, 1, text), "f.yaml:5:4");
+        assert_string_equal(options_origin(&options, IO, 0, text), "default");
+        /* Refused also where it would not count. */
+        assert_int_equal(options_read_file_value(&options, WORKERS, SPAN("0"), (struct option_place){1, 2}, error),
+                         -EINVAL);
+        assert_int_equal(options_refuse(&options, LISTEN, 1, error, "%s is odd", "y"), -EINVAL);
+        assert_string_equal(error, "f.yaml:5:4: y is odd");
+        /* A flag puts another list in its place. */
+        assert_int_equal(read_flags(&options, &next, WORDS("--listen=z")), 0);
+        assert_string_equal(options_text(&options, LISTEN), "z");
+        assert_int_equal(options_forget(&options, PEERS), 0);
+        assert_string_equal(options_origin(&options, PEERS, 0, text), "default");
+        options_fini(&options);
+}
+
+static void what_a_container_platform_sets_is_passed_over(void **state)
+{
+        (void)state;
+        struct options options;
+        begin(&options);
+        assert_int_equal(ENVIRONMENT(&options, "SPATE_PEERS=2", "SPATE_SERVICE_HOST=10.0.0.1", "SPATE_SERVICE_PORT=1",
+                                     "SPATE_SERVICE_PORT_NATS=1", "SPATE_PORT=tcp://10.0.0.1:1",
+                                     "SPATE_PORT_4222_TCP=tcp://10.0.0.1:1", "SPATE_PORT_4222_TCP_ADDR=10.0.0.1",
+                                     "SPATE_HUB_PORT_80_UDP_PROTO=udp", "SPATE_HUB_SERVICE_HOST=h"),
+                         0);
+        assert_int_equal(options.passed_over_count, 8);
+        assert_string_equal(options.passed_over, "SPATE_SERVICE_HOST=10.0.0.1");
+        assert_int_equal(options_number(&options, PEERS), 2);
+        static const char *const refused[] = {"SPATE_PORT=4222", "SPATE_TCP=1", "SPATE_PORT_TCP=1", "SPATE_4222_TCP=1",
+                                              "SPATE_MYSERVICE_PORT_X=1"};
+        for (size_t i = 0; i < array_count(refused); i++)
+                assert_int_equal(ENVIRONMENT(&options, refused[i]), -EINVAL);
+        options_fini(&options);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_value_of_the_file_has_a_place_and_the_least_weight),
+                cmocka_unit_test(what_a_container_platform_sets_is_passed_over),
                 cmocka_unit_test(a_zeroed_one_can_be_torn_down),
                 cmocka_unit_test(defaults_are_read_from_the_table),
                 cmocka_unit_test(units_multiply),
