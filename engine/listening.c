@@ -100,7 +100,8 @@ static int listening_init(struct listening *listening, const struct settings *se
                        is_admin ? "the admin address asks nobody who he is, and listens on loopback only (127.0.0.1, "
                                   "[::1], unix:PATH)"
                                 : "without users this server listens on loopback only (127.0.0.1, [::1], unix:PATH), "
-                                  "where nobody else can reach it; name them with --users FILE");
+                                  "where nobody else can reach it; name them with --users FILE, or in "
+                                  "auth of the configuration");
                 return -EPERM;
         }
         if (strlen(asked) >= sizeof address || address_parse(listening->address, &parsed) != 0)

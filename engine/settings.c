@@ -161,7 +161,7 @@ static int settings_lag(struct settings *settings, char error[OPTIONS_ERROR_BYTE
         const struct options *options = &settings->options;
         const char *listen = options_text(options, OPTION_LISTEN);
         struct lag_rules *rules = &settings->lag;
-        char why[OPTIONS_ERROR_BYTES];
+        char why[OPTIONS_ERROR_BYTES], called[OPTIONS_ORIGIN_BYTES];
         struct lag usual = {.policy = (enum lag_policy)options_number(options, OPTION_LAG_POLICY),
                             .limit_bytes = settings->reactor.lag_bytes_max};
         int failed =
@@ -171,7 +171,9 @@ static int settings_lag(struct settings *settings, char error[OPTIONS_ERROR_BYTE
                 failed = lag_rules_check_listeners(rules, listen, why);
         if (failed != 0) {
                 size_t row = rules->fault.is_listener ? OPTION_LAG_LISTENER : OPTION_LAG_RULE;
-                return options_refuse(options, row, rules->fault.index, error, "%s", why);
+                /* Up to its first blank it is what the flag is called. */
+                return options_refuse(options, row, rules->fault.index, error, "%s%s",
+                                      options_called(options, row, called), why + strcspn(why, " "));
         }
         settings->reactor.lag = rules;
         for (size_t i = 0; i < REACTOR_LISTENERS_MAX; i++) {

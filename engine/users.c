@@ -299,10 +299,11 @@ static bool read_listeners(struct loading *loading, const yaml_node_t *node, str
                 } else if (k < context->listeners_count) {
                         user->listeners |= (uint32_t)1 << k;
                 } else {
-                        document_fault(
-                                loading->document, item,
-                                "no --listen is given as %s; write it as it stands there, or nats for all of them",
-                                log_quote(quoted, sizeof quoted, text));
+                        document_fault(loading->document, item,
+                                       "no listener (--listen, or listeners in the configuration) is called %s; write "
+                                       "it as it stands "
+                                       "there, or nats for all of them",
+                                       log_quote(quoted, sizeof quoted, text));
                         return false;
                 }
         }

@@ -91,7 +91,7 @@ WRONG = [
     ('lag', 'lag: {rules: [{pattern: a, policy: block, limit: 1KiB}]}\n', '1:50', ['less than 64KiB']),
     ('lag', 'lag: {rules: [{pattern: a, policy: block, limits: 1MiB}]}\n', '1:43', ['did you mean "limit"?']),
     ('lag', 'lag:\n  rules:\n    - {pattern: a.>, policy: block}\n    - {pattern: a.b, policy: conflate}\n', '4:7',
-     ['can never apply', 'narrower one first']),
+     ['lag.rules "a.b=conflate"', 'can never apply', 'narrower one first']),
     ('lag', 'engine: {memory: 32MiB, reactors: 1, cpus: none}\nlag:\n  rules:\n    - {pattern: a, policy: block}\n'
      '    - {pattern: b, policy: block, limit: 17MiB}\n', '5:7', ['more than 16MiB', 'half of --memory']),
     # ---- users ----

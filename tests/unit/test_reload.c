@@ -27,10 +27,11 @@
 #define HAS_SANITIZER 1
 #endif
 
-static long heap_left = -1; /* allocations until one fails; below 0: none does */
-static long heap_held;      /* blocks that are there */
+static long heap_held; /* blocks that are there */
 
 #ifndef HAS_SANITIZER
+static long heap_left = -1; /* allocations until one fails; below 0: none does */
+
 /* glibc's, which the ones below stand in front of; a sanitizer has its own. */
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
@@ -242,7 +243,7 @@ static void every_step_that_fails_leaves_all_as_it_was(void **state)
                  "listeners: [127.0.0.1:0]\nengine: {reactors: 2, cpus: none}\n"
                  "lag: {rules: [{pattern: a.>, policy: block}, {pattern: a.b, policy: block}]}\n"
                  "auth: {users_file: users.yaml}\n",
-                 first_users, ":3:46: --lag-rule \"a.b=block\": it can never apply"},
+                 first_users, ":3:46: lag.rules \"a.b=block\": it can never apply"},
                 {"users read", other_file, NULL, "No such file"},
                 {"users parsed", other_file, "users: [{name: a, password: x}]\n", ":1:29: "},
         };
