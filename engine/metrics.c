@@ -181,6 +181,7 @@ char *metrics_write(struct reactor *reactor, size_t *size)
         reactor_sample(reactor);
         write_info(out, reactor);
         bool is_whole = write_counters(out, reactor->cores);
+        write_whole(out, "spate_clients_limit", "How many clients may be here at once", reactor->settings.conns_max);
         write_reactors(out, reactor->cores);
         write_times(out, reactor->cores);
         write_turns(out, reactor->cores);

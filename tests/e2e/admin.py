@@ -7,10 +7,11 @@ import random
 import re
 import socket
 import subprocess
+import tempfile
 import time
 
 from lifecycle import metrics
-from server import Server, find
+from server import ROOT, Server, find
 from suite import SECONDS, Suite, admin_of
 from suite import ask as suite_ask
 from talk import Wire
@@ -427,3 +428,67 @@ def _():
         for wire in wires:
             wire.settle()
             wire.close()
+
+
+MONITORING = os.path.join(ROOT, 'scripts/monitoring')
+
+
+def promtool(*arguments):
+    done = subprocess.run([find('promtool'), *arguments], cwd=MONITORING, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, timeout=SECONDS)
+    assert done.returncode == 0 and 'FAILED' not in done.stdout, done.stdout
+
+
+@it('comes with alert rules that speak when they must and keep still otherwise')
+def _():
+    promtool('check', 'rules', 'alerts.yaml')
+    promtool('check', 'config', 'prometheus.yml')
+    promtool('test', 'rules', 'alerts_test.yaml')
+    with open(os.path.join(MONITORING, 'alerts.yaml'), encoding='utf-8') as file:
+        alerts = re.findall(r'alert: (\w+)', file.read())
+    with open(os.path.join(MONITORING, 'alerts_test.yaml'), encoding='utf-8') as file:
+        tried = file.read()
+    for alert in alerts:
+        assert f'"{alert} speaks"' in tried and f'"{alert} keeps still"' in tried, alert
+
+
+@it('has every metric and label that the alert rules and the dashboard name')
+def _():
+    names = re.compile(r'\b(?:spate|process)_[a-z_]+\b(?:\{[^}]*\})?')
+    with open(os.path.join(MONITORING, 'grafana.json'), encoding='utf-8') as file:
+        dashboard = json.load(file)
+    with open(os.path.join(MONITORING, 'alerts.yaml'), encoding='utf-8') as file:
+        named = [name for line in file if ' expr: ' in line for name in names.findall(line)]
+    panels = [panel for panel in dashboard['panels'] if panel['type'] != 'row']
+    assert len({panel['id'] for panel in dashboard['panels']}) == len(dashboard['panels']) and len(panels) > 20
+    for panel in panels:
+        assert panel['targets'] and panel['title'], panel
+        for thing in [panel, *panel['targets']]:
+            assert thing['datasource'] == {'type': 'prometheus', 'uid': '${datasource}'}, thing
+        for target in panel['targets']:
+            found = names.findall(target['expr'])
+            assert found or 'up{' in target['expr'], target
+            assert all('instance=~"$instance"' in name for name in found), target
+            named += found
+    # Prometheus understands every one of them, with what Grafana puts in.
+    rules = [{'record': f'panel:{number}', 'expr': target['expr'].replace('$__rate_interval', '5m').replace('$job', 'spate').replace('$instance', '.*')}
+             for number, target in enumerate(target for panel in panels for target in panel['targets'])]
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        json.dump({'groups': [{'name': 'panels', 'rules': rules}]}, file)
+        file.flush()
+        promtool('check', 'rules', file.name)
+    variables = {one['name']: one for one in dashboard['templating']['list']}
+    assert variables['datasource']['type'] == 'datasource' and set(variables) == {'datasource', 'job', 'instance'}
+    for one in ('job', 'instance'):
+        named += names.findall(variables[one]['definition'])
+    assert len(named) > 60
+    with Watched() as server:
+        samples = metrics('%s:%d' % server.admin)
+        for name in named:
+            metric, _, labels = name.partition('{')
+            matching = [sample for sample in samples if sample.partition('{')[0] == metric]
+            assert matching, f'{metric} is in no answer of /metrics'
+            for label, is_not, value in re.findall(r'(\w+)(?:=~?|(!=~?))"([^"]*)"', labels):
+                if label not in ('job', 'instance'):
+                    for one in value.split('|'):
+                        assert any(f'{label}="{one}"' in sample for sample in matching), (name, is_not)
