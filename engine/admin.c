@@ -2,13 +2,17 @@
  * See the header. */
 #include "engine/admin.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "engine/adminquery.h"
 #include "engine/cohorts.h"
 #include "engine/connections.h"
 #include "engine/connz.h"
+#include "engine/control.h"
 #include "engine/metrics.h"
 #include "engine/question.h"
 #include "engine/readiness.h"
@@ -25,9 +29,12 @@ static const struct {
         int status;
         const char *reason;
 } reasons[] = {{200, "OK"},
+               {202, "Accepted"},
                {400, "Bad Request"},
+               {403, "Forbidden"},
                {404, "Not Found"},
                {405, "Method Not Allowed"},
+               {409, "Conflict"},
                {500, "Internal Server Error"},
                {503, "Service Unavailable"}};
 
@@ -46,8 +53,9 @@ static void admin_answer(struct reactor *reactor, struct admin *admin, const str
         char head[256];
         int size = snprintf(
                 head, sizeof head,
-                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s%s\r\n",
-                status, reason_of(status), type, body.size, status == 405 ? "Allow: GET, HEAD\r\n" : "",
+                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s%s%s%s\r\n",
+                status, reason_of(status), type, body.size, status == 405 ? "Allow: " : "",
+                status == 405 ? admin->allow : "", status == 405 ? "\r\n" : "",
                 request != NULL && request->keep_alive ? "" : "Connection: close\r\n");
         lane_append(&reactor->lanes, &admin->peer.lane, span_of(head, (size_t)size));
         bool has_body = request == NULL || !request->is_head;
@@ -118,19 +126,39 @@ static void answer_readiness(struct reactor *reactor, struct admin *admin, const
 
 /* ---- what every reactor is asked for ---- */
 
-/* All reactors have answered; nothing: one had no memory. */
-static void admin_answered(struct reactor *reactor, io_id asker, struct span text)
+/* The connection that waits for an answer; NULL: it is gone. */
+static struct admin *admin_find(struct reactor *reactor, io_id asker)
 {
         struct peer *peer = reactor_find(reactor, asker);
         if (peer == NULL || peer->state != PEER_OPEN || peer->protocol != &admin_protocol)
-                return;
-        struct admin *admin = container_of(peer, struct admin, peer);
+                return NULL;
+        return container_of(peer, struct admin, peer);
+}
+
+/* Nothing: there was no memory. */
+static void admin_end_wait(struct reactor *reactor, struct admin *admin, int status, struct span text)
+{
         struct http_request request = {.keep_alive = admin->keep_alive, .is_head = admin->is_head};
         if (text.size == 0)
                 admin_say(reactor, admin, &request, 500, "out of memory\n");
         else
-                admin_answer(reactor, admin, &request, 200, "application/json", text);
-        peer_release(reactor, peer, PEER_HELD_QUESTION);
+                admin_answer(reactor, admin, &request, status, "application/json", text);
+        peer_release(reactor, &admin->peer, PEER_HELD_QUESTION);
+}
+
+static void admin_wait(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        admin->keep_alive = request->keep_alive;
+        admin->is_head = request->is_head;
+        peer_hold(reactor, &admin->peer, PEER_HELD_QUESTION);
+}
+
+/* All reactors have answered. */
+static void admin_answered(struct reactor *reactor, io_id asker, struct span text)
+{
+        struct admin *admin = admin_find(reactor, asker);
+        if (admin != NULL)
+                admin_end_wait(reactor, admin, 200, text);
 }
 
 /* The query was not understood. */
@@ -151,9 +179,7 @@ static void admin_refuse_query(struct reactor *reactor, struct admin *admin, con
 static void admin_ask(struct reactor *reactor, struct admin *admin, const struct http_request *request,
                       uint64_t reactors, const struct question_kind *kind, const struct question_terms *terms)
 {
-        admin->keep_alive = request->keep_alive;
-        admin->is_head = request->is_head;
-        peer_hold(reactor, &admin->peer, PEER_HELD_QUESTION);
+        admin_wait(reactor, admin, request);
         int error = question_ask(reactor, admin->peer.lane.id, reactors, kind, terms, admin_answered);
         if (error == 0)
                 return;
@@ -252,28 +278,60 @@ static void answer_connz(struct reactor *reactor, struct admin *admin, const str
                 admin_say(reactor, admin, request, 400, error);
 }
 
+/* ---- what changes something ---- */
+
+static void answer_reload(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        if (reactor->control == NULL || !control_ask_reload(reactor->control, admin->peer.lane.id)) {
+                admin_say(reactor, admin, request, 503, "too many ask for that at once; try again\n");
+                return;
+        }
+        admin_wait(reactor, admin, request);
+}
+
+void admin_reloaded(struct reactor *reactor, io_id asker, bool is_taken, const char *text)
+{
+        struct admin *admin = admin_find(reactor, asker);
+        if (admin == NULL)
+                return;
+        admin_end_wait(reactor, admin, is_taken ? 200 : 409, text == NULL ? SPAN_NONE : span_of_text(text));
+        reactor->must_turn = true; /* between two turns: nothing else would send it */
+}
+
+static void answer_drain(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        int failed = reactor->control == NULL ? -EOPNOTSUPP : control_ask_drain();
+        if (failed != 0)
+                admin_say(reactor, admin, request, 500, "the server cannot be asked to end\n");
+        else
+                admin_answer(reactor, admin, request, 202, "application/json", SPAN("{\"result\":\"draining\"}"));
+}
+
 /* ---- which path is which ---- */
 
 static void answer_list(struct reactor *reactor, struct admin *admin, const struct http_request *request);
 
 static const struct admin_page {
         const char *path;
+        bool is_post; /* it changes something */
         void (*answer)(struct reactor *reactor, struct admin *admin, const struct http_request *request);
         const char *help;
 } pages[] = {
-        {"/", answer_list, "this list"},
-        {"/healthz", answer_health, "is it alive"},
-        {"/readyz", answer_readiness, "may new clients come; verbose"},
-        {"/metrics", answer_metrics, "for Prometheus"},
-        {"/status", answer_status, "totals since the start, of all and of each reactor"},
-        {"/losses", answer_losses, "who did not get what, the newest first; limit=, reactor="},
-        {"/connections", answer_connections,
+        {"/", false, answer_list, "this list"},
+        {"/healthz", false, answer_health, "is it alive"},
+        {"/readyz", false, answer_readiness, "may new clients come; verbose"},
+        {"/metrics", false, answer_metrics, "for Prometheus"},
+        {"/status", false, answer_status, "totals since the start, of all and of each reactor"},
+        {"/losses", false, answer_losses, "who did not get what, the newest first; limit=, reactor="},
+        {"/connections", false, answer_connections,
          "the account of each; limit=, from=, reactor=, or sort=pending: the furthest behind"},
-        {"/cohorts", answer_cohorts, "the largest of those that share a stream; limit=, reactor="},
-        {"/varz", answer_varz, "as nats-server's, for nats-top and exporters"},
-        {"/connz", answer_connz, "the same of the connections; limit=, offset=, sort=, subs=, auth="},
-        {"/subsz", answer_subsz, "the same of the subscriptions"},
-        {"/routez", answer_routez, "the same of other servers: there are none"},
+        {"/cohorts", false, answer_cohorts, "the largest of those that share a stream; limit=, reactor="},
+        {"/varz", false, answer_varz, "as nats-server's, for nats-top and exporters"},
+        {"/connz", false, answer_connz, "the same of the connections; limit=, offset=, sort=, subs=, auth="},
+        {"/subsz", false, answer_subsz, "the same of the subscriptions"},
+        {"/routez", false, answer_routez, "the same of other servers: there are none"},
+        {"/reload", true, answer_reload, "POST: reads configuration and users again, and says what came of it"},
+        {"/drain", true, answer_drain, "POST: ends in order, as SIGTERM does"},
 };
 
 static size_t write_list(char *text, size_t size, const char *first)
@@ -292,21 +350,68 @@ static void answer_list(struct reactor *reactor, struct admin *admin, const stru
         admin_answer(reactor, admin, request, 200, "text/plain; charset=utf-8", span_of(text, size));
 }
 
+/* ---- who may ask ---- */
+
+/* "localhost", "127.0.0.1" and the like, "[::1]", each with a port or without. A web page whose name has been made to
+ * point here sends that name. */
+static bool is_loopback_host(struct span host)
+{
+        static const struct span names[] = {{(const uint8_t *)"localhost", 9}, {(const uint8_t *)"[::1]", 5}};
+        size_t size = 0;
+        for (size_t i = 0; i < array_count(names) && size == 0; i++)
+                if (host.size >= names[i].size &&
+                    strncasecmp((const char *)host.bytes, (const char *)names[i].bytes, names[i].size) == 0)
+                        size = names[i].size;
+        if (size == 0 && span_starts_with(host, SPAN("127.")))
+                while (size < host.size && (host.bytes[size] == '.' || isdigit(host.bytes[size])))
+                        size++;
+        if (size == 0)
+                return false;
+        host = span_skip(host, size);
+        if (host.size == 0)
+                return true;
+        for (size_t i = 1; i < host.size; i++)
+                if (!isdigit(host.bytes[i]))
+                        return false;
+        return host.bytes[0] == ':' && host.size > 1;
+}
+
+/* Nobody is asked who he is here, so a browser on this machine must not be talked into asking in somebody's name: not
+ * to read (its page would have a name that is not loopback's), and still less to change something (no page can send a
+ * header of ours elsewhere than home). A UNIX socket is out of its reach. What is in the way; NULL: nothing. */
+static const char *admin_objection(const struct admin *admin, const struct http_request *request)
+{
+        bool is_unix = strncmp(admin->peer.address, "unix", 4) == 0;
+        if (!is_unix && request->host.size > 0 && !is_loopback_host(request->host))
+                return "this address answers to the names of loopback only: localhost, 127.0.0.1 or [::1]\n";
+        if (!request->is_post)
+                return NULL;
+        if (!is_unix && request->host.size == 0)
+                return "a POST needs a Host\n";
+        return span_equal(request->admin, SPAN("yes")) ? NULL : "a POST needs the header Spate-Admin: yes\n";
+}
+
 static void admin_request(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {
         char text[LIST_BYTES];
-        if (!request->is_get && !request->is_head) {
-                admin_say(reactor, admin, request, 405, "only GET and HEAD here\n");
-                return;
+        const char *objection = admin_objection(admin, request);
+        const struct admin_page *page = NULL;
+        for (size_t i = 0; i < array_count(pages) && page == NULL; i++)
+                if (span_equal(request->path, span_of_text(pages[i].path)))
+                        page = &pages[i];
+        bool is_right = page != NULL && (page->is_post ? request->is_post : request->is_get || request->is_head);
+        if (objection != NULL) {
+                admin_say(reactor, admin, request, 403, objection);
+        } else if (page == NULL) {
+                size_t size = write_list(text, sizeof text, "no such path; there are:\n\n");
+                admin_answer(reactor, admin, request, 404, "text/plain; charset=utf-8", span_of(text, size));
+        } else if (!is_right) {
+                admin->allow = page->is_post ? "POST" : "GET, HEAD";
+                admin_say(reactor, admin, request, 405,
+                          page->is_post ? "only POST here\n" : "only GET and HEAD here\n");
+        } else {
+                page->answer(reactor, admin, request);
         }
-        for (size_t i = 0; i < array_count(pages); i++) {
-                if (span_equal(request->path, span_of_text(pages[i].path))) {
-                        pages[i].answer(reactor, admin, request);
-                        return;
-                }
-        }
-        size_t size = write_list(text, sizeof text, "no such path; there are:\n\n");
-        admin_answer(reactor, admin, request, 404, "text/plain; charset=utf-8", span_of(text, size));
 }
 
 static size_t admin_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)

@@ -8,9 +8,13 @@
 
 struct admin {
         struct peer peer;
-        bool keep_alive, is_head; /* of the request that waits for the other reactors */
+        bool keep_alive, is_head; /* of the request that waits for an answer */
+        const char *allow;        /* the methods of the path that was asked for with another one */
 };
 
 extern const struct peer_protocol admin_protocol;
+
+/* To who asked for a reload and may be gone: what came of it, as JSON; NULL: no memory for that. */
+void admin_reloaded(struct reactor *reactor, io_id asker, bool is_taken, const char *text);
 
 #endif

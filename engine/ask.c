@@ -1,4 +1,4 @@
-/* ask: one GET, read to its end, then shown. See the header. */
+/* ask: one request, its answer read to the end, then shown. See the header. */
 #include "engine/ask.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 
 #include "engine/arguments.h"
 #include "engine/client_rows.h"
+#include "engine/controlview.h"
 #include "engine/endpoint.h"
 #include "engine/growing.h"
 #include "engine/jsonview.h"
@@ -40,6 +41,7 @@ static const struct option_row losses_rows[LOSSES_OPTIONS] = {
 };
 /* clang-format on */
 
+const struct option_set control_options = {status_rows, ASK_OPTIONS, true};
 const struct option_set status_options = {status_rows, ASK_OPTIONS, true};
 const struct option_set losses_options = {losses_rows, LOSSES_OPTIONS, true};
 
@@ -47,18 +49,19 @@ struct question {
         const char *command;
         const struct option_set *options;
         const char *path;
-        int (*print)(FILE *out, struct span json);
+        int (*print)(FILE *out, struct span json); /* NULL: it is a POST, and its answer says what came of it */
 };
 
 /* Sends the request and reads until the answer is whole. */
-static int question_ask(const char *name, const char *path, int fd, const struct endpoint *endpoint,
+static int question_ask(const char *name, const char *path, bool is_post, int fd, const struct endpoint *endpoint,
                         uint64_t timeout_ns, struct growing *in, int *status, struct span *body)
 {
         char request[512];
         uint64_t until_ns = clock_monotonic_ns() + timeout_ns;
         int size = snprintf(request, sizeof request,
-                            "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
-                            path, endpoint->is_path ? "localhost" : endpoint->text);
+                            "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: application/json\r\nConnection: close\r\n%s\r\n",
+                            is_post ? "POST" : "GET", path, endpoint->is_path ? "localhost" : endpoint->text,
+                            is_post ? "Spate-Admin: yes\r\n" : "");
         /* A fresh socket's buffer takes a request whole. */
         if (send(fd, request, (size_t)size, MSG_NOSIGNAL) != size)
                 return tell(EXIT_UNREACHABLE, name, "%s does not take a request: %s", endpoint->text, strerror(errno));
@@ -94,16 +97,24 @@ static int question_show(const struct question *question, const struct arguments
                          const struct endpoint *endpoint, struct span body, int status)
 {
         const char *name = question->command;
-        if (status != 200)
+        bool is_json = options_number(&arguments->options, ASK_JSON) != 0;
+        /* 409: it was refused, and the answer says why. */
+        bool is_answer = question->print == NULL ? status == 200 || status == 202 || status == 409 : status == 200;
+        if (!is_answer)
                 return tell(EXIT_FAILED, name,
                             "%s answered %s with HTTP %d; is it the admin address of this engine, and of this version?",
                             endpoint->text, question->path, status);
-        int (*print)(FILE *, struct span) =
-                options_number(&arguments->options, ASK_JSON) != 0 ? jsonview_print : question->print;
-        if (print(stdout, body) != 0)
+        int code = EXIT_OK, shown = 0;
+        if (is_json)
+                shown = jsonview_print(stdout, body);
+        else if (question->print != NULL)
+                shown = question->print(stdout, body);
+        if (question->print == NULL)
+                code = controlview_print(name, body, is_json);
+        if (shown != 0 || code < 0)
                 return tell(EXIT_FAILED, name, "what %s answered to %s is not what this engine says", endpoint->text,
                             question->path);
-        return tell_unwritten(name, EXIT_OK);
+        return tell_unwritten(name, code);
 }
 
 static int question_run(const struct question *question, const struct arguments *arguments)
@@ -134,7 +145,7 @@ static int question_run(const struct question *question, const struct arguments 
                          options_number(&arguments->options, LOSSES_LIMIT));
         else
                 snprintf(path, sizeof path, "%s", question->path);
-        int code = question_ask(name, path, fd, &endpoint, timeout_ns, &in, &status, &body);
+        int code = question_ask(name, path, question->print == NULL, fd, &endpoint, timeout_ns, &in, &status, &body);
         if (code == EXIT_OK)
                 code = question_show(question, arguments, &endpoint, body, status);
         close(fd);
@@ -160,4 +171,14 @@ int status_main(int argc, char **argv)
 int losses_main(int argc, char **argv)
 {
         return question_main(&(struct question){"losses", &losses_options, "/losses", lossview_print}, argc, argv);
+}
+
+int reload_main(int argc, char **argv)
+{
+        return question_main(&(struct question){"reload", &control_options, "/reload", NULL}, argc, argv);
+}
+
+int drain_main(int argc, char **argv)
+{
+        return question_main(&(struct question){"drain", &control_options, "/drain", NULL}, argc, argv);
 }

@@ -24,6 +24,10 @@
             "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \
         ROW("doctor",  doctor_main,         "the engine",      &doctor_options, NULL,  "[options]",                   "is this machine fit for the engine, and is a running one well?", \
             "Takes the options of `spate run` and looks at the kernel, its limits, the network, CPUs and memory for what an engine with them needs; asks a running one how it is. Each line is PASS, WARN, FAIL or SKIP with the value found; what is not well has a reason and the command that mends it.\nExit status 1: something fails.") \
+        ROW("reload",  reload_main,         "the engine",      &control_options, NULL, "[options]",                   "have a running engine read its configuration and users again", \
+            "As SIGHUP does, and says what came of it: everything that has changed is taken up, or nothing of it (exit status 78, with the reason).") \
+        ROW("drain",   drain_main,          "the engine",      &control_options, NULL, "[options]",                   "end a running engine in order", \
+            "As SIGTERM does: clients are told, what is theirs is sent, then connections close. Returns as soon as that has begun.") \
         ROW("passwd",  passwd_main,         "the engine",      &passwd_options, NULL,  "[options]",                   "make a line of the users file: a password's or a token's", \
             "Reads a password from the terminal, or the first line of standard input, and prints its line for the users file.") \
         ROW("pub",     pub_main,            "events",          &pub_options,    NULL,  "SUBJECT [PAYLOAD] [options]", "publish an event", \

@@ -53,6 +53,10 @@
         ROW(PUBLISHES_DENIED, "permission_denials", "of=\"publish\"", "Operations that the user may not do", COUNTER_TOTAL)                                  \
         ROW(SUBSCRIBES_DENIED, "permission_denials", "of=\"subscribe\"", "Operations that the user may not do", COUNTER_TOTAL)                               \
         ROW(SUBSCRIPTIONS_REFUSED, "subscriptions_refused", "", "SUBs refused: over the limit or not a legal subject", COUNTER_TOTAL)                        \
+        ROW(RELOADS_TAKEN, "reloads", "result=\"taken\"", "Times that the configuration was read again, by result", COUNTER_TOTAL)                           \
+        ROW(RELOADS_REFUSED, "reloads", "result=\"refused\"", "Times that the configuration was read again, by result", COUNTER_TOTAL)                       \
+        ROW(RELOAD_IS_TAKEN, "config_last_reload_successful", "", "Was the configuration taken up when it was last read", COUNTER_GAUGE)                     \
+        ROW(RELOAD_TIME, "config_last_reload_success_timestamp_seconds", "", "When the configuration was last taken up, since 1970", COUNTER_GAUGE)          \
         ROW(TURNS, "turns", "", "Turns of the reactor", COUNTER_TOTAL)                                                                                       \
         ROW(POLLS, "polls", "", "Calls of the backend's poll", COUNTER_TOTAL)                                                                                \
         ROW(SYSTEM_CALLS, "system_calls", "", "System calls made to move bytes", COUNTER_TOTAL)                                                              \

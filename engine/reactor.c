@@ -148,6 +148,10 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->lanes.context = reactor;
         reactor->started_ns = io_now_ns(reactor->io);
         reactor->started_unix_ns = clock_read_ns(CLOCK_REALTIME);
+        if (settings->number == 0) {
+                counter_set(&reactor->counters, COUNT_RELOAD_IS_TAKEN, 1);
+                counter_set(&reactor->counters, COUNT_RELOAD_TIME, reactor->started_unix_ns / NS_PER_S);
+        }
         timerwheel_init(&reactor->wheel, reactor->started_ns);
         /* Unlike on any two reactors, as nats-server's are among its servers. */
         reactor->next_client_id = (uint64_t)settings->number << 48;
@@ -683,6 +687,14 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 reactor_sample(reactor);
         }
         return total;
+}
+
+void reactor_note_reload(struct reactor *reactor, bool is_taken)
+{
+        reactor_count(reactor, is_taken ? COUNT_RELOADS_TAKEN : COUNT_RELOADS_REFUSED, 1);
+        counter_set(&reactor->counters, COUNT_RELOAD_IS_TAKEN, is_taken);
+        if (is_taken)
+                counter_set(&reactor->counters, COUNT_RELOAD_TIME, clock_read_ns(CLOCK_REALTIME) / NS_PER_S);
 }
 
 uint64_t reactor_sum(const struct reactor *reactor, enum counter_id id)

@@ -71,8 +71,11 @@ enum reactor_drain {
         REACTOR_TAKES_LEAVE, /* nothing more comes from anywhere: says goodbye to one connection after the other */
 };
 
+struct control;
+
 struct reactor {
         struct reactor_settings settings;
+        struct control *control;                /* the first one's; NULL: nobody can be asked for a reload, or to end */
         const struct reactor_settings *adopted; /* the published ones that ours were taken from last */
         struct io *io;
         struct cores *cores;
@@ -184,6 +187,8 @@ static inline void reactor_count(struct reactor *reactor, enum counter_id id, ui
 {
         counter_add(&reactor->counters, id, value);
 }
+/* What came of a reload, for the metrics. */
+void reactor_note_reload(struct reactor *reactor, bool is_taken);
 /* A counter of all reactors together. */
 uint64_t reactor_sum(const struct reactor *reactor, enum counter_id id);
 /* Copies the backend's statistics and the sizes of things into the counters. */

@@ -14,8 +14,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/base/ring.h"
+
 #define LOADER_NICE 5 /* a reload waits; who is in does not */
 #define SHOWN_BYTES 256
+#define OUTCOME_SLOTS 8 /* one for each that is asked for; they are taken before the next is */
 
 struct reload {
         struct config_sources sources;
@@ -30,6 +33,8 @@ struct reload {
         bool has_thread;
         struct counters said;  /* by the first reactor's thread, for ours */
         struct counters heard; /* the other way round */
+        struct ring outcomes;  /* from the loader to the first reactor's thread, on the heap */
+        struct ck_ring_buffer outcome_slots[OUTCOME_SLOTS];
 };
 
 /* ---- what has changed ---- */
@@ -91,7 +96,7 @@ static void settings_retired(struct epoch_retired *retired)
 }
 
 /* Cannot fail. */
-static void reload_publish(struct reload *reload, struct settings *settings)
+static unsigned reload_publish(struct reload *reload, struct settings *settings)
 {
         struct settings *before = reload->settings;
         unsigned changes_count = log_changes(&before->options, &settings->options);
@@ -107,6 +112,7 @@ static void reload_publish(struct reload *reload, struct settings *settings)
         epoch_collect(&reload->bin);
         log_info("reloaded", "file=%s options_changed=%u",
                  settings->options.file != NULL ? settings->options.file : "none", changes_count);
+        return changes_count;
 }
 
 static int users_from(struct config *config, const struct settings *settings, const struct users_context *users_context,
@@ -130,7 +136,7 @@ static int no_users_change(bool had_users, bool has_users, const struct options 
 
 /* Everything that may fail, and then what may not. Nothing is kept of what fails. */
 static int reload_all(struct reload *reload, const struct users_context *users_context, struct users **users,
-                      char error[OPTIONS_ERROR_BYTES])
+                      unsigned *changes_count, char error[OPTIONS_ERROR_BYTES])
 {
         struct options options = {0};
         struct config config;
@@ -153,8 +159,21 @@ static int reload_all(struct reload *reload, const struct users_context *users_c
                 settings_free(settings);
                 return failed;
         }
-        reload_publish(reload, settings);
+        *changes_count = reload_publish(reload, settings);
         return 0;
+}
+
+/* Without memory for it nobody hears more than that there is no word. */
+static void reload_tell(struct reload *reload, bool is_taken, unsigned changes_count, const char *error)
+{
+        struct reload_outcome *outcome = malloc(sizeof *outcome);
+        if (outcome == NULL)
+                return;
+        *outcome = (struct reload_outcome){.is_taken = is_taken, .changes_count = changes_count};
+        if (!is_taken)
+                snprintf(outcome->error, sizeof outcome->error, "%s", error);
+        if (!ring_push(&reload->outcomes, outcome))
+                free(outcome);
 }
 
 int reload_load(void *context, const struct users_context *users_context, struct users **users,
@@ -165,12 +184,14 @@ int reload_load(void *context, const struct users_context *users_context, struct
         if (reload->config_at_start != NULL)
                 return config_users(reload->config_at_start, &reload->settings->options, users_context, users, error);
         error[0] = '\0';
-        int failed = reload_all(reload, users_context, users, error);
+        unsigned changes_count = 0;
+        int failed = reload_all(reload, users_context, users, &changes_count, error);
         if (failed != 0 && error[0] == '\0')
                 snprintf(error, OPTIONS_ERROR_BYTES, "no memory is left to read it");
         if (failed != 0)
                 log_error("reload_refused", "changed=nothing reason=%s",
                           log_quote(quoted, sizeof quoted, span_of_text(error)));
+        reload_tell(reload, failed == 0, changes_count, error);
         return failed;
 }
 
@@ -243,6 +264,7 @@ int reload_new(struct reload **out, struct settings *settings, struct config *co
         reload->sources = *sources;
         reload->bell = -1;
         epoch_bin_init(&reload->bin);
+        ring_init(&reload->outcomes, reload->outcome_slots, OUTCOME_SLOTS);
         *out = reload;
         return 0;
 }
@@ -280,6 +302,8 @@ void reload_free(struct reload *reload)
         if (reload->bell >= 0)
                 close(reload->bell);
         epoch_drain(&reload->bin);
+        for (void *outcome; (outcome = ring_take(&reload->outcomes)) != NULL;)
+                free(outcome);
         if (reload->settings != reload->first)
                 settings_free(reload->settings);
         settings_free(reload->first);
@@ -288,7 +312,7 @@ void reload_free(struct reload *reload)
         free(reload);
 }
 
-void reload_ask(struct reload *reload)
+bool reload_ask(struct reload *reload)
 {
         if (reload->auth != NULL) {
                 auth_reload(reload->auth);
@@ -297,7 +321,19 @@ void reload_ask(struct reload *reload)
                 loader_ring(reload);
         } else {
                 log_info("nothing_to_reload", "fix=\"start with --config FILE or --users FILE\"");
+                return false;
         }
+        return true;
+}
+
+bool reload_take_outcome(struct reload *reload, struct reload_outcome *outcome)
+{
+        bool has_one = false;
+        for (struct reload_outcome *next; (next = ring_take(&reload->outcomes)) != NULL; has_one = true) {
+                *outcome = *next;
+                free(next);
+        }
+        return has_one;
 }
 
 bool reload_is_under_way(const struct reload *reload)

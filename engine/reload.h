@@ -38,10 +38,20 @@ void reload_serve(struct reload *reload, struct cores *cores);
  * NULL. */
 void reload_stop(struct reload *reload);
 
-/* From the first reactor's thread. What comes of it is logged. Asked while one is under way, it is done once more. */
-void reload_ask(struct reload *reload);
+/* From the first reactor's thread. What comes of it is logged. Asked while one is under way, it is done once more.
+ * false: there is nothing that could have changed. */
+bool reload_ask(struct reload *reload);
 /* What was asked for has not been done yet. From the same thread, which is woken at its end. */
 bool reload_is_under_way(const struct reload *reload);
+
+struct reload_outcome {
+        bool is_taken;
+        unsigned changes_count;          /* options */
+        char error[OPTIONS_ERROR_BYTES]; /* why not */
+};
+/* What came of the last reload, once it is under way no more. From the same thread. false: nothing new is to be told.
+ */
+bool reload_take_outcome(struct reload *reload, struct reload_outcome *outcome);
 
 /* How long a drain may take, by what was published last. From the same thread. */
 struct reload_drain {

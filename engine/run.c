@@ -12,6 +12,7 @@
 #include "engine/greeting.h"
 #include "engine/command_table.h"
 #include "engine/listening.h"
+#include "engine/control.h"
 #include "engine/reload.h"
 #include "engine/watch.h"
 
@@ -77,11 +78,16 @@ static void tell_ready(struct crew *crew, const struct watch *watch)
 static void turn_until_told(struct crew *crew, struct watch *watch, struct reload *reload)
 {
         bool is_reloading = false;
+        struct reactor *first = crew_reactor(crew, 0);
+        struct control control = {0};
+        struct reload_outcome outcome;
+        first->control = &control;
         tell_ready(crew, watch);
         for (uint64_t reloads = 0; watch_stops(watch) == 0;) {
-                reactor_turn(crew_reactor(crew, 0), UINT64_MAX);
-                if (unlikely(watch_reloads(watch) != reloads)) {
+                reactor_turn(first, UINT64_MAX);
+                if (unlikely(watch_reloads(watch) != reloads || control.is_reload_asked)) {
                         reloads = watch_reloads(watch);
+                        control.is_reload_asked = false;
                         is_reloading = true;
                         notify_reloading(watch_notify(watch));
                         reload_ask(reload);
@@ -90,8 +96,10 @@ static void turn_until_told(struct crew *crew, struct watch *watch, struct reloa
                         is_reloading = false;
                         watch_set_end(watch, end_ns(reload));
                         tell_ready(crew, watch);
+                        control_reloaded(&control, first, reload_take_outcome(reload, &outcome) ? &outcome : NULL);
                 }
         }
+        first->control = NULL;
 }
 
 static void drain(struct crew *crew, struct watch *watch, struct reload_drain drain)

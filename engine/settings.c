@@ -233,6 +233,7 @@ int settings_new(struct settings **out, struct options *options, bool has_users,
         else
                 failed = settings_cpus(settings, error);
         settings_numbers(settings);
+        settings->reactor.file = settings->options.file;
         if (failed == 0)
                 failed = settings_power_of_two(settings, OPTION_RECEIVE_BUFFERS, error);
         if (failed == 0)

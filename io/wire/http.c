@@ -8,6 +8,7 @@
 struct http_scan {
         struct span url;
         struct span field;
+        struct span host, admin;
         unsigned hosts_count;
         unsigned values_count; /* pieces of the current header's value */
         bool is_complete;
@@ -50,10 +51,15 @@ static int scan_field_complete(llhttp_t *parser)
 static int scan_value(llhttp_t *parser, const char *at, size_t size)
 {
         struct http_scan *scan = parser->data;
-        (void)at;
-        (void)size;
         if (++scan->values_count > 1)
                 scan->is_refused = true; /* obs-fold comes in pieces, RFC 9112 section 5.2 */
+        struct span value = span_of(at, size);
+        while (value.size > 0 && (at[value.size - 1] == ' ' || at[value.size - 1] == '\t'))
+                value.size--; /* not a part of it, RFC 9110 section 5.5 */
+        if (is_called(scan->field, "host"))
+                scan->host = value;
+        else if (is_called(scan->field, "spate-admin"))
+                scan->admin = value;
         return 0;
 }
 
@@ -100,6 +106,9 @@ ssize_t http_decode_request(struct span in, size_t bytes_max, struct http_reques
         request->query = mark == NULL ? SPAN_NONE : span_of(mark + 1, scan.url.size - path_bytes - 1);
         request->is_get = parser.method == HTTP_GET;
         request->is_head = parser.method == HTTP_HEAD;
+        request->is_post = parser.method == HTTP_POST;
+        request->host = scan.host;
+        request->admin = scan.admin;
         request->keep_alive = llhttp_should_keep_alive(&parser) != 0;
         return (ssize_t)((const uint8_t *)llhttp_get_error_pos(&parser) - in.bytes);
 }

@@ -11,7 +11,9 @@
 struct http_request {
         struct span path;  /* without the query */
         struct span query; /* behind the '?', empty: none */
-        bool is_get, is_head;
+        struct span host;  /* its value; empty: none was given */
+        struct span admin; /* the value of Spate-Admin, by which somebody says that he means it */
+        bool is_get, is_head, is_post;
         bool keep_alive;
 };
 

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,9 +13,10 @@ import time
 
 from lifecycle import metrics
 from server import ROOT, Server, find
-from suite import SECONDS, Suite, admin_of
+from suite import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, SECONDS, Suite, admin_of, spate
 from suite import ask as suite_ask
 from talk import Wire
+import users
 
 REACTORS = int(os.environ.get('E2E_REACTORS') or 1)
 
@@ -175,11 +177,12 @@ def _():
         paths = re.findall(r'^(/\w*) +\S', body.decode(), re.M)
         assert status == 200 and {'/', '/metrics', '/status', '/connections', '/cohorts', '/losses', '/healthz'} <= set(paths), body
         for path in paths:
-            assert server.ask(path)[0] == 200, (path, server.ask(path))
+            status, headers, body = server.ask(path)
+            assert (status, headers['Allow']) == ((405, 'POST') if path in ('/reload', '/drain') else (200, None)), (path, status, body)
         status, _, body = server.ask('/nosuch')
         assert status == 404 and b'/metrics' in body, body
         status, headers, body = server.ask('/status', 'PUT')
-        assert status == 405 and headers['Allow'] and b'GET' in body, (headers, body)
+        assert status == 405 and headers['Allow'] == 'GET, HEAD' and b'GET' in body, (headers, body)
         status, _, body = server.ask('/status', 'HEAD')
         assert status == 200 and body == b''
 
@@ -402,7 +405,7 @@ def _():
         for _ in range(400):
             query = ''.join(chance.choice(words) for _ in range(chance.randrange(8)))
             with socket.create_connection(server.admin, timeout=SECONDS) as connection:
-                connection.sendall(f'GET {chance.choice(paths)}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'.encode())
+                connection.sendall(f'GET {chance.choice(paths)}?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'.encode())
                 answer = b''
                 while part := connection.recv(1 << 16):
                     answer += part
@@ -419,7 +422,7 @@ def _():
             slow.settimeout(0.2)
             try:
                 for _ in range(2000):
-                    slow.sendall(b'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n')
+                    slow.sendall(b'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n')
                     assert server.ask('/healthz')[0] == 200
             except (ConnectionError, TimeoutError):
                 pass
@@ -492,3 +495,98 @@ def _():
                 if label not in ('job', 'instance'):
                     for one in value.split('|'):
                         assert any(f'{label}="{one}"' in sample for sample in matching), (name, is_not)
+
+
+MEANT = {'Spate-Admin': 'yes'}
+
+
+@it('answers to the names of loopback alone, and does nothing that was not meant')
+def _():
+    with tempfile.TemporaryDirectory() as folder, Watched('--listen', f'unix:{folder}/nats', '--drain-timeout', '1s') as server:
+        for host in ('localhost', 'LocalHost:8222', '127.0.0.1', '127.1.2.3:80', '[::1]', '[::1]:8222'):
+            assert server.ask('/status', headers={'Host': host})[0] == 200, host
+        for host in ('evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '127.0.0.1:x', 'localhost:', '127.0.0.1:80:80', 'x', '[::1', '127'):
+            for path, method, more in (('/status', 'GET', {}), ('/', 'HEAD', {}), ('/drain', 'POST', MEANT), ('/reload', 'POST', MEANT)):
+                status, _, body = server.ask(path, method, {'Host': host, **more})
+                assert status == 403 and (method == 'HEAD' or b'loopback' in body), (host, path, status, body)
+        for headers in ({}, {'Spate-Admin': 'no'}, {'Spate-Admin': ''}, {'X-Spate-Admin': 'yes'}, {'Origin': 'http://127.0.0.1'}):
+            for path in ('/drain', '/reload', '/nosuch', '/status'):
+                status, _, body = server.ask(path, 'POST', headers)
+                assert status == 403 and b'Spate-Admin: yes' in body, (headers, status, body)
+        assert server.ask('/status', 'POST', MEANT)[0] == 405 and server.ask('/nosuch', 'POST', MEANT)[0] == 404
+        assert server.ask('/drain', headers=MEANT)[0] == 405
+        # No request with a body is taken, also not the form of a web page.
+        with socket.create_connection(server.admin, timeout=SECONDS) as connection:
+            connection.sendall(b'POST /drain HTTP/1.1\r\nHost: localhost\r\nSpate-Admin: yes\r\nContent-Length: 1\r\n\r\nx')
+            assert connection.recv(4096).startswith(b'HTTP/1.1 400 ')
+        assert server.is_alive() and 'draining' not in server.log()
+        assert client(server)
+
+
+@it('ends in order when it is asked to')
+def _():
+    with Watched() as server:
+        wire = client(server, 'SUB last.a 1')
+        status, _, body = server.ask('/drain', 'POST', MEANT)
+        assert (status, json.loads(body)) == (202, {'result': 'draining'}), (status, body)
+        wire.hear_end()
+        assert server.process.wait(SECONDS) == EXIT_OK, server.log()
+        assert 'event=draining' in server.log()
+    with Watched() as server:
+        assert spate('drain', '--admin', '%s:%d' % server.admin) == (EXIT_OK, 'draining\n')
+        assert server.process.wait(SECONDS) == EXIT_OK, server.log()
+        assert spate('drain', '--admin', '%s:%d' % server.admin)[0] == EXIT_UNREACHABLE
+
+
+@it('reads its configuration again when it is asked to, and says what came of it')
+def _():
+    with Watched() as server:
+        status, _, body = server.ask('/reload', 'POST', MEANT)
+        assert status == 409 and json.loads(body)['result'] == 'nothing', (status, body)
+        status, said = spate('reload', '--admin', '%s:%d' % server.admin)
+        assert status == EXIT_FAILED and '--config' in said, said
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'spate.yaml')
+
+        def write(text):
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(text)
+        for more, word in (('', 'pings'), ("auth:\n  users:\n    - {name: a, password: '%s'}\n" % users.WONDER, 'users')):
+            write('limits:\n  max_subscriptions: 7\n' + more)
+            with Watched('--config', path) as server:
+                admin = '%s:%d' % server.admin
+                assert server.json('/status')['file'] == path
+                assert spate('reload', '--admin', admin) == (EXIT_OK, 'reloaded: 0 options changed\n')
+                write('limits:\n  max_subscriptions: 8\n' + more)
+                status, _, body = server.ask('/reload', 'POST', MEANT)
+                assert (status, json.loads(body)) == (200, {'result': 'taken', 'options_changed': 1}), body
+                assert server.json('/varz')['max_subscriptions'] == 8, word
+                write('limits:\n  max_subscription: 8\n' + more)
+                status, _, body = server.ask('/reload', 'POST', MEANT)
+                answer = json.loads(body)
+                assert status == 409 and answer['result'] == 'refused' and f'{path}:2:' in answer['reason'], (status, body)
+                status, said = spate('reload', '--admin', admin)
+                assert status == EXIT_CONFIG and f'{path}:2:' in said and 'nothing was changed' in said, (status, said)
+                status, said = spate('reload', '--admin', admin, '--json')
+                assert status == EXIT_CONFIG and json.loads(said) == answer, (status, said)
+                found = metrics(admin)
+                assert found['spate_config_last_reload_successful'] == 0
+                assert (found['spate_reloads_total{result="taken"}'], found['spate_reloads_total{result="refused"}']) == (2, 3)
+                assert abs(found['spate_config_last_reload_success_timestamp_seconds'] - time.time()) < 60 * SECONDS
+                # Many at once: each hears what came of the last.
+                write('limits:\n  max_subscriptions: 9\n' + more)
+                waiting = [socket.create_connection(server.admin, timeout=SECONDS) for _ in range(10)]
+                for one in waiting:
+                    one.sendall(b'POST /reload HTTP/1.1\r\nHost: localhost\r\nSpate-Admin: yes\r\nConnection: close\r\n\r\n')
+                for one in waiting:
+                    heard = b''
+                    while part := one.recv(4096):
+                        heard += part
+                    assert heard.startswith(b'HTTP/1.1 200 ') and b'"taken"' in heard, heard
+                    one.close()
+                # Who asks and goes is no trouble.
+                for _ in range(20):
+                    with socket.create_connection(server.admin, timeout=SECONDS) as one:
+                        one.sendall(b'POST /reload HTTP/1.1\r\nHost: localhost\r\nSpate-Admin: yes\r\n\r\n')
+                until('room for one more', lambda admin=admin: spate('reload', '--admin', admin)[0] == EXIT_OK)
+                assert server.stop(signal.SIGTERM) == EXIT_OK, server.log()

@@ -64,8 +64,12 @@ def works(server):
 
 
 def admin_of(server):
-    """HOST:PORT of the admin address of a server that was started with --admin 127.0.0.1:0."""
-    return re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log()).group(1)
+    """HOST:PORT of the admin address of a server that was started with --admin 127.0.0.1:0: the last that it listens on."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := re.search(r'event=listening address=([0-9.:]+) protocol=admin', server.log())):
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.005)
+    return found.group(1)
 
 
 def ask(admin, path):

@@ -486,7 +486,7 @@ static void do_ask(struct world *world)
         char line[100];
         if (is_gone(asker))
                 return;
-        int size = snprintf(line, sizeof line, "GET %s HTTP/1.1\r\nHost: spate\r\n\r\n",
+        int size = snprintf(line, sizeof line, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n",
                             questions[random_below(&world->random, array_count(questions))]);
         asker->asked++;
         sim_peer_write(asker->peer, span_of(line, (size_t)size));
