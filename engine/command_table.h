@@ -14,7 +14,7 @@
             "SIGTERM or SIGINT ends it in order: clients are told, what is theirs is sent, then connections close; a second one ends it at once. SIGHUP reads the configuration file and the users again, all of it or nothing.") \
         ROW("check",   check_main,          "the engine",      &run_options,    NULL,  "[options]",                   "read and check what run would, and start nothing", \
             "Takes the options of `spate run`. Reads and checks everything that can be without starting: the configuration file, options, users, addresses, CPUs.") \
-        ROW("config",  config_main,         "the engine",      &run_options,    "show|diff|defaults", "show|diff|defaults [--json] [options]", "what the configuration is, and where each value is from", \
+        ROW("config",  config_main,         "the engine",      &config_options, "show|diff|defaults", "show|diff|defaults [--json] [options]", "what the configuration is, and where each value is from", \
             "show prints every option, its value and where that is from; diff those that are not at their default; both take the options of `spate run`, and --json. defaults prints a commented file with all of them.") \
         ROW("status",  status_main,         "the engine",      &status_options, NULL,  "[options]",                   "what a running engine says of itself", "") \
         ROW("top",     top_main,            "the engine",      &top_options,    NULL,  "[options]",                   "a live page of a running engine: rates, reactors, who is behind, what was lost", \

@@ -201,16 +201,19 @@ static int print_json(const struct outlook *outlook, bool only_changed)
         return failed == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
+enum { SHOW_JSON = OPTIONS_COUNT, SHOW_OPTIONS };
+
+static const struct option_row show_rows[SHOW_OPTIONS] = {
+        OPTION_TABLE(OPTION_ROW)[SHOW_JSON] =
+                {.name = "json", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print JSON"},
+};
+const struct option_set config_options = {show_rows, SHOW_OPTIONS, true};
+
 static int config_show(int argc, char **argv, bool only_changed)
 {
-        enum { SHOW_JSON = OPTIONS_COUNT, SHOW_OPTIONS };
-        struct option_row rows[SHOW_OPTIONS];
         struct outlook outlook = {0};
-        memcpy(rows, option_rows, sizeof option_rows);
-        rows[SHOW_JSON] = (struct option_row){
-                .name = "json", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print JSON"};
         struct config_sources sources = {
-                .argc = argc, .argv = argv, .first = 3, .rows = rows, .rows_count = SHOW_OPTIONS};
+                .argc = argc, .argv = argv, .first = 3, .rows = show_rows, .rows_count = SHOW_OPTIONS};
         int status = outlook_init(&outlook, only_changed ? "config diff" : "config show", &sources);
         if (status == EXIT_OK && options_number(&outlook.settings->options, SHOW_JSON) != 0)
                 status = print_json(&outlook, only_changed);

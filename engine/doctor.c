@@ -15,25 +15,8 @@
 enum { DOCTOR_JSON = OPTIONS_COUNT, DOCTOR_TIMEOUT, DOCTOR_OPTIONS };
 
 static const struct option_row doctor_rows[DOCTOR_OPTIONS] = {
-#define OPTION_ROW(id, row_name, row_key, row_when, row_type, row_value, row_min, row_max, row_choices, row_help,      \
-                   row_is_list)                                                                                        \
-        [OPTION_##id] = {.name = row_name,                                                                             \
-                         .key = row_key,                                                                               \
-                         .when = row_when,                                                                             \
-                         .type = row_type,                                                                             \
-                         .value = row_value,                                                                           \
-                         .min = row_min,                                                                               \
-                         .max = row_max,                                                                               \
-                         .choices = row_choices,                                                                       \
-                         .help = row_help,                                                                             \
-                         .is_list = row_is_list},
-        OPTION_TABLE(OPTION_ROW)
-#undef OPTION_ROW
-                [DOCTOR_JSON] = {.name = "json",
-                                 .type = OPTION_BOOL,
-                                 .value = "false",
-                                 .max = 1,
-                                 .help = "print one JSON object"},
+        OPTION_TABLE(OPTION_ROW)[DOCTOR_JSON] =
+                {.name = "json", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print one JSON object"},
         [DOCTOR_TIMEOUT] = {.name = "timeout",
                             .type = OPTION_TIME,
                             .value = "2s",

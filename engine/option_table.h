@@ -58,6 +58,21 @@ enum option_id {
                 OPTIONS_COUNT
 };
 
+/* A row as it stands in an array, for OPTION_TABLE(): of these options alone, or of a command that takes them and
+ * others behind them. */
+#define OPTION_ROW(id, row_name, row_key, row_when, row_type, row_value, row_min, row_max, row_choices, row_help,      \
+                   row_is_list)                                                                                        \
+        [OPTION_##id] = {.name = row_name,                                                                             \
+                         .key = row_key,                                                                               \
+                         .when = row_when,                                                                             \
+                         .type = row_type,                                                                             \
+                         .value = row_value,                                                                           \
+                         .min = row_min,                                                                               \
+                         .max = row_max,                                                                               \
+                         .choices = row_choices,                                                                       \
+                         .help = row_help,                                                                             \
+                         .is_list = row_is_list},
+
 extern const struct option_row option_rows[OPTIONS_COUNT];
 
 #endif

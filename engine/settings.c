@@ -11,22 +11,7 @@
 #include "engine/door.h"
 #include "engine/listening.h"
 
-const struct option_row option_rows[OPTIONS_COUNT] = {
-#define OPTION_ROW(id, row_name, row_key, row_when, row_type, row_value, row_min, row_max, row_choices, row_help,      \
-                   row_is_list)                                                                                        \
-        [OPTION_##id] = {.name = row_name,                                                                             \
-                         .key = row_key,                                                                               \
-                         .when = row_when,                                                                             \
-                         .type = row_type,                                                                             \
-                         .value = row_value,                                                                           \
-                         .min = row_min,                                                                               \
-                         .max = row_max,                                                                               \
-                         .choices = row_choices,                                                                       \
-                         .help = row_help,                                                                             \
-                         .is_list = row_is_list},
-        OPTION_TABLE(OPTION_ROW)
-#undef OPTION_ROW
-};
+const struct option_row option_rows[OPTIONS_COUNT] = {OPTION_TABLE(OPTION_ROW)};
 
 #define MEMORY_BYTES_DEFAULT GIB
 #define REACTOR_MEMORY_BYTES_DEFAULT (128 * MIB)
