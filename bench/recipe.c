@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bench/bench.h"
 #include "engine/base/clock.h"
 #include "engine/base/socketholder.h"
 
@@ -36,7 +37,7 @@ void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX
                  login);
 }
 
-enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT, KIND_TEXTS };
+enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT, KIND_FILE, KIND_TEXTS };
 
 struct row {
         const char *name;
@@ -86,7 +87,7 @@ static const struct row rows[] = {
          "their SO_RCVBUF; 0: the kernel's own  [0; stall 4096]"},
         {"stall-limit", KIND_COUNT, AT(stall_limit_bytes), 0, 1LL << 40,
          "tell when one has fallen behind by so many bytes  [stall 16 Mi]"},
-        {"accounts", KIND_TEXT, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
+        {"accounts", KIND_FILE, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
         {"wrong-logins", KIND_COUNT, AT(login_rate), 0, 100000, "so many a second beside the load (fan, latency)  [0]"},
         {"wrong-hosts", KIND_COUNT, AT(login_hosts), 0, 60000, "loopback addresses they come from; 0: our own  [0]"},
         {"churn", KIND_COUNT, AT(churn_rate), 0, 1000000, "SUBs, UNSUBs and readers leaving, a second  [500]"},
@@ -95,11 +96,32 @@ static const struct row rows[] = {
         {"hold", KIND_BOOL, AT(hold), 0, 0,
          "churn: say \"settled\" at the end and stand still until standard input ends"},
         {"read-bytes", KIND_COUNT, AT(read_bytes), 4096, 1 << 26, "size of the receive buffer  [262144]"},
-        {"hdr", KIND_TEXT, AT(hdr_path), 0, 0, "file for the latencies, as a log that HdrHistogram's tools read"},
-        {"svg", KIND_TEXT, AT(svg_path), 0, 0, "file for a plot: latency by percentile, deliveries over time"},
-        {"csv", KIND_TEXT, AT(csv_path), 0, 0, "file for a line a slice of time: events, deliveries, latencies"},
+        {"hdr", KIND_FILE, AT(hdr_path), 0, 0, "file for the latencies, as a log that HdrHistogram's tools read"},
+        {"svg", KIND_FILE, AT(svg_path), 0, 0, "file for a plot: latency by percentile, deliveries over time"},
+        {"csv", KIND_FILE, AT(csv_path), 0, 0, "file for a line a slice of time: events, deliveries, latencies"},
         {"json", KIND_BOOL, AT(json), 0, 0, "one JSON object instead of text"},
 };
+
+bool bench_flag(size_t i, struct bench_flag *flag)
+{
+        static_assert(array_count(rows) <= BENCH_FLAGS_MAX, "completion has room for all");
+        if (i >= array_count(rows))
+                return false;
+        *flag = (struct bench_flag){.name = rows[i].name,
+                                    .help = rows[i].help,
+                                    .takes_value = rows[i].kind != KIND_BOOL,
+                                    .is_file = rows[i].kind == KIND_FILE};
+        return true;
+}
+
+const char *bench_modes(void)
+{
+        static char words[MODES_COUNT * 16];
+        size_t used = 0;
+        for (size_t i = 0; i < MODES_COUNT; i++)
+                used += (size_t)snprintf(words + used, sizeof words - used, "%s%s", i > 0 ? "|" : "", mode_names[i]);
+        return words;
+}
 
 void recipe_print_help(FILE *out)
 {
@@ -136,7 +158,7 @@ static int row_set(struct recipe *recipe, const struct row *row, char *text, cha
 {
         void *field = (char *)recipe + row->offset;
         double value;
-        if (row->kind == KIND_TEXT) {
+        if (row->kind == KIND_TEXT || row->kind == KIND_FILE) {
                 *(char **)field = text;
                 return 0;
         }

@@ -30,6 +30,9 @@ struct command {
 extern const struct command commands[];
 extern const size_t commands_count;
 
+/* As completion offers it: a command that reads its arguments by itself has rows here, too. */
+const struct command *command_offered(const struct command *command);
+
 /* NULL where there is no such command; *nearest is then one of a similar name, or NULL. */
 const struct command *command_find(const char *name, const char **nearest);
 

@@ -155,11 +155,11 @@ static void print_bash(void)
                "        case $command in\n");
         for (const struct command *command = commands; command < commands + commands_count; command++)
                 if (command->group != NULL)
-                        bash_flags(command);
+                        bash_flags(command_offered(command));
         fputs(bash_middle, stdout);
         for (const struct command *command = commands; command < commands + commands_count; command++)
                 if (command->group != NULL)
-                        bash_values(command);
+                        bash_values(command_offered(command));
         fputs(bash_tail, stdout);
 }
 
@@ -233,7 +233,7 @@ static void print_zsh(void)
                "        case $command in\n");
         for (const struct command *command = commands; command < commands + commands_count; command++)
                 if (command->group != NULL)
-                        zsh_command(command);
+                        zsh_command(command_offered(command));
         printf("        esac\n"
                "}\n"
                "if [[ $funcstack[1] == _spate ]]; then\n"
@@ -298,7 +298,7 @@ static void print_fish(void)
                "complete -c spate -s h -l help -d 'list the options'\n");
         for (const struct command *command = commands; command < commands + commands_count; command++)
                 if (command->group != NULL)
-                        fish_command(command);
+                        fish_command(command_offered(command));
 }
 
 /* ---- which ---- */

@@ -85,6 +85,27 @@ const struct command commands[] = {
 };
 const size_t commands_count = array_count(commands);
 
+const struct command *command_offered(const struct command *command)
+{
+        static struct option_row rows[BENCH_FLAGS_MAX];
+        static struct option_set set = {.rows = rows};
+        static struct command offered;
+        struct bench_flag flag;
+        if (command->main != bench_main)
+                return command;
+        for (set.rows_count = 0; bench_flag(set.rows_count, &flag); set.rows_count++)
+                rows[set.rows_count] = (struct option_row){.name = flag.name,
+                                                           .type = !flag.takes_value ? OPTION_BOOL
+                                                                   : flag.is_file    ? OPTION_FILE
+                                                                                     : OPTION_TEXT,
+                                                           .value = "",
+                                                           .help = flag.help};
+        offered = *command;
+        offered.options = &set;
+        offered.words = bench_modes();
+        return &offered;
+}
+
 /* Options alone are those of `spate run`. */
 int main(int argc, char **argv)
 {

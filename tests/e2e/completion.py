@@ -4,6 +4,7 @@
     completion.py SPATE"""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,13 @@ class Completion(unittest.TestCase):
                 if option['type'] == 'bool':
                     expected.add('--no-' + option['name'])
             self.assertEqual(set(self.offers(name, '--')), expected, name)
+
+    def test_the_load_generator_offers_what_its_help_lists(self):
+        helped = said('bench', '--help')
+        names = set(re.findall(r'^  (--[a-z-]+)', helped, re.M)) | {'--help'}
+        self.assertEqual({name for name in self.offers('bench', 'fan', '--') if not name.startswith('--no-')}, names)
+        modes = re.findall(r'^  ([a-z]+) ', helped[helped.index('modes'):helped.index('addresses')], re.M)
+        self.assertEqual(self.offers('bench', ''), modes)
 
     def test_options_alone_are_those_of_run(self):
         self.assertEqual(self.offers('--lag-p'), ['--lag-policy'])
