@@ -130,6 +130,7 @@ int crowd_init(struct crowd *crowd, const struct recipe *recipe)
                 crowd->subscribers[i] = (struct member){.fd = -1,
                                                         .number = (uint32_t)i,
                                                         .stalls = i < recipe->stall_count,
+                                                        .is_counted = i % recipe->sample != recipe->sample - 1,
                                                         .shape = &crowd->delivery_shapes[i % recipe->subjects]};
         return 0;
 }
@@ -656,9 +657,25 @@ static bool is_cut_short(const struct crowd *crowd, const struct member *member)
                (member->rest_bytes != 0 && member_target(crowd, member)->protocol == PROTOCOL_MESSAGE);
 }
 
+/* Counts frames by their size; a piece of one is kept as its size alone. */
+static void bytes_count(struct crowd *crowd, struct member *member, size_t bytes)
+{
+        uint64_t frame_bytes = member->shape->frame_bytes;
+        uint64_t frames = (member->rest_bytes + bytes) / frame_bytes;
+        member->rest_bytes = (uint32_t)((member->rest_bytes + bytes) % frame_bytes);
+        member->tallies[0].next += frames;
+        member->progress += frames;
+        crowd->progress += frames;
+        crowd->deliveries += frames;
+        crowd->reads++;
+        crowd->read_bytes += bytes;
+        silence_record(crowd, member);
+}
+
 static void member_read(struct crowd *crowd, struct member *member)
 {
-        ssize_t got = recv(member->fd, crowd->room_read, crowd->recipe->read_bytes, 0);
+        bool counts = member->is_counted && member->state == MEMBER_READY;
+        ssize_t got = recv(member->fd, crowd->room_read, crowd->recipe->read_bytes, counts ? MSG_TRUNC : 0);
         crowd->now_ns = clock_monotonic_ns();
         if (got <= 0) {
                 if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -668,6 +685,12 @@ static void member_read(struct crowd *crowd, struct member *member)
                            is_cut_short(crowd, member) ? "closed by the server in the middle of a frame"
                            : got == 0                  ? "closed by the server"
                                                        : strerror(errno));
+                return;
+        }
+        if (counts) {
+                bytes_count(crowd, member, (size_t)got);
+                if (crowd->on_progress != NULL)
+                        crowd->on_progress(crowd->pacer, member);
                 return;
         }
         if (!member->publishes && member->state == MEMBER_READY) {

@@ -6,6 +6,10 @@
  *      room:  [ .......... rest | what recv() gives, up to read_bytes ]
  *
  * Frames are recognised by comparing the header and striding on (shape.h), each sequence number is checked (tally.h).
+ * With --sample N only each Nth subscriber is read so. Of the others the kernel is told to drop what has come and how
+ * much it was: on loopback, fetching what another core has just written is most of what a reader costs. Then a loss, a
+ * double and a piece of a frame still show as a wrong number of bytes; a swap or damage does not.
+ *
  * The crowd does not know why events leave: a pacer (fan.c, pingpong.c) gives publishers credit and hears of progress.
  */
 #ifndef SPATE_BENCH_CROWD_H
@@ -26,6 +30,7 @@ struct member {
         uint8_t state;
         bool publishes;
         bool stalls;       /* one of those that stop reading now and then */
+        bool is_counted;   /* its bytes are counted, not looked at: see --sample */
         bool wants_output; /* EPOLLOUT is armed */
         const struct shape *shape;
         struct tally *tallies;   /* one a publisher */

@@ -289,6 +289,10 @@ static void tallies_sum(const struct fan *fan, bool stallers, struct tally_sums 
                 const struct member *member = &fan->crowd.subscribers[i];
                 if (member->stalls != stallers || member->tallies == NULL)
                         continue;
+                /* Bytes that make no whole frame, or more than were published. */
+                if (member->is_counted && member->state == MEMBER_READY &&
+                    (member->rest_bytes != 0 || member->progress > published_to(fan, 0, i % fan->recipe->subjects)))
+                        sums->duplicated++;
                 for (uint64_t p = 0; p < fan->recipe->publishers; p++) {
                         /* Whoever was cut has no tail to miss: its connection is counted instead. */
                         uint64_t published = published_to(fan, p, i % fan->recipe->subjects);
@@ -331,6 +335,7 @@ static void report_load(const struct fan *fan, struct report *report)
         if (recipe_is_open_loop(recipe))
                 report_number(report, "rate_events_per_s", (double)recipe->rate);
         report_number(report, "verified", recipe->verify);
+        report_number(report, "checked_subscribers", (double)(recipe->subscribers / recipe->sample));
 }
 
 static void report_span(const struct fan *fan, const struct mark *from, const struct mark *to, struct report *report)

@@ -37,6 +37,8 @@ void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX
                  login);
 }
 
+#define SAMPLE_NS_MAX (60 * NS_PER_S)
+
 enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT, KIND_FILE, KIND_TEXTS };
 
 struct row {
@@ -78,6 +80,8 @@ static const struct row rows[] = {
         {"cpu", KIND_SIGNED, AT(cpu), 0, 1023, "core the generator stays on  [any]"},
         {"spin", KIND_BOOL, AT(spin), 0, 0, "never sleep  [latency, stall and pingpong: yes; else no]"},
         {"verify", KIND_BOOL, AT(verify), 0, 0, "put an XXH3 over each payload and check it"},
+        {"sample", KIND_COUNT, AT(sample), 1, 1000000,
+         "read and check one of so many subscribers; of the others only bytes are counted  [1: all]"},
         {"server-pid", KIND_SIGNED, AT(server_pid), 1, 4194304, "whose CPU time and memory to report"},
         {"stall-count", KIND_COUNT, AT(stall_count), 0, 1000000,
          "subscribers that stop reading now and then  [0; stall 1]"},
@@ -318,6 +322,17 @@ static int recipe_check(struct recipe *recipe, char *error)
                 recipe->window = recipe->mode == MODE_WILDCARD ? 1024 : window_default(recipe->subscribers);
         if (recipe->verify && recipe->payload_bytes < STAMP_BYTES + CHECK_BYTES)
                 return refuse(error, "--verify needs a --size of 24 at least");
+        if (recipe->sample != 1 && recipe->mode != MODE_FAN && recipe->mode != MODE_WILDCARD &&
+            recipe->mode != MODE_LATENCY)
+                return refuse(error, "--sample is for fan, wildcard and latency");
+        if (recipe->sample != 1 && (recipe->publishers != 1 || recipe->stall_count != 0))
+                return refuse(error, "--sample counts bytes: it needs one publisher, and nobody who stalls");
+        if (recipe->sample != 1 && target_is_websocket(&recipe->target))
+                return refuse(error, "--sample counts bytes of equal frames: it is not for ws://");
+        if (recipe->sample > recipe->subscribers)
+                return refuse(error, "--sample must leave somebody to check: at most as many as --subscribers");
+        if (recipe->sample != 1 && recipe->run_ns + recipe->warmup_ns > SAMPLE_NS_MAX)
+                return refuse(error, "--sample hears no PING of the server: it is for at most 60 seconds in all");
         if (recipe->subscribers % recipe->subjects != 0 && recipe->mode != MODE_CHURN)
                 return refuse(error,
                               "--subscribers must be a multiple of --subjects, so that each event reaches as many");
@@ -396,6 +411,7 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 .warmup_ns = NS_PER_S,
                 .settle_ns = 300 * NS_PER_MS,
                 .repeats = 1,
+                .sample = 1,
                 .cpu = -1,
                 .password = getenv(PASSWORD_ENVIRONMENT) != NULL ? getenv(PASSWORD_ENVIRONMENT) : "",
                 .stall_ms = 1000,

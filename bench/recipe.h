@@ -58,6 +58,7 @@ struct recipe {
         int64_t cpu;      /* -1: wherever the kernel likes */
         bool spin;
         bool verify;
+        uint64_t sample;    /* one of so many subscribers is read and checked; of the others bytes are counted */
         int64_t server_pid; /* 0: unknown */
         uint64_t stall_count;
         uint64_t stall_ms;          /* 0: for the whole run */
