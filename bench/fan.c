@@ -15,7 +15,10 @@
 #define GRANT_FREE_EVENTS 65536
 #define TURN_WAIT_NS (20 * NS_PER_MS)
 #define LOGINS_WAIT_NS (500 * NS_PER_US)
-#define SLICES_MAX 200 /* of a long run; a short one has slices of SLICE_NS */
+#define SAMPLE_PINGS_MAX 3 /* a server sends one at the beginning, and not many in the minute that --sample may take   \
+                            */
+#define SPAN_NS_MIN (100 * NS_PER_MS) /* in less, it may be chance that nothing comes */
+#define SLICES_MAX 200                /* of a long run; a short one has slices of SLICE_NS */
 #define SLICE_NS (100 * NS_PER_MS)
 #define SILENCE_NS_MAX (15 * NS_PER_S)  /* nothing comes although something is due: give up */
 #define DRAIN_SILENCE_NS (2 * NS_PER_S) /* at the end: what has not come by then is lost */
@@ -283,15 +286,24 @@ static void fan_drain(struct fan *fan)
         }
 }
 
+/* Whose bytes are only counted has these left at the end: none, or those of the PINGs that the server sent meanwhile.
+ */
+static bool is_pings(const struct fan *fan, uint32_t bytes)
+{
+        const uint32_t ping_bytes = 6;
+        return bytes == 0 || (fan->recipe->target.protocol == PROTOCOL_NATS && bytes % ping_bytes == 0 &&
+                              bytes <= SAMPLE_PINGS_MAX * ping_bytes);
+}
+
 static void tallies_sum(const struct fan *fan, bool stallers, struct tally_sums *sums)
 {
         for (uint64_t i = 0; i < fan->recipe->subscribers; i++) {
                 const struct member *member = &fan->crowd.subscribers[i];
                 if (member->stalls != stallers || member->tallies == NULL)
                         continue;
-                /* Bytes that make no whole frame, or more than were published. */
                 if (member->is_counted && member->state == MEMBER_READY &&
-                    (member->rest_bytes != 0 || member->progress > published_to(fan, 0, i % fan->recipe->subjects)))
+                    (!is_pings(fan, member->rest_bytes) ||
+                     member->progress > published_to(fan, 0, i % fan->recipe->subjects)))
                         sums->duplicated++;
                 for (uint64_t p = 0; p < fan->recipe->publishers; p++) {
                         /* Whoever was cut has no tail to miss: its connection is counted instead. */
@@ -439,6 +451,10 @@ static void fan_load(struct fan *fan, struct report *report)
         uint64_t done = crowd->published;
         if (crowd->failure == 0)
                 fan_drain(fan);
+        if (recipe->mode != MODE_PUB && recipe->mode != MODE_SUB && recipe->run_ns >= SPAN_NS_MIN &&
+            to.deliveries == from.deliveries && fan->gated_count != 0)
+                crowd_fail(crowd, BENCH_FAILED, "nothing was delivered in the %.1f s that were measured",
+                           (double)recipe->run_ns / 1e9);
         series_close(fan->series);
         report_load(fan, report);
         report_span(fan, &from, &to, report);

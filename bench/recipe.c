@@ -332,7 +332,7 @@ static int recipe_check(struct recipe *recipe, char *error)
         if (recipe->sample > recipe->subscribers)
                 return refuse(error, "--sample must leave somebody to check: at most as many as --subscribers");
         if (recipe->sample != 1 && recipe->run_ns + recipe->warmup_ns > SAMPLE_NS_MAX)
-                return refuse(error, "--sample hears no PING of the server: it is for at most 60 seconds in all");
+                return refuse(error, "--sample answers no PING of the server: it is for at most 60 seconds in all");
         if (recipe->subscribers % recipe->subjects != 0 && recipe->mode != MODE_CHURN)
                 return refuse(error,
                               "--subscribers must be a multiple of --subjects, so that each event reaches as many");
