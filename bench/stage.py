@@ -181,6 +181,8 @@ def version_of(command):
 
 def machine(options, versions):
     commit = version_of(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"])
+    if commit and version_of(["git", "-C", ROOT, "status", "--porcelain", "--untracked-files=no"]):
+        commit += "+"  # and what is not committed yet
     return {"cpu": first_line("/proc/cpuinfo", r"^model name\s*:\s*(.*)$") or platform.machine(),
             "cpus": os.cpu_count(), "kernel": platform.release(),
             "hypervisor": "hypervisor" in (first_line("/proc/cpuinfo", r"^flags\s*:(.*)$") or ""),
