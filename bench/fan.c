@@ -15,10 +15,9 @@
 #define GRANT_FREE_EVENTS 65536
 #define TURN_WAIT_NS (20 * NS_PER_MS)
 #define LOGINS_WAIT_NS (500 * NS_PER_US)
-#define SAMPLE_PINGS_MAX 3 /* a server sends one at the beginning, and not many in the minute that --sample may take   \
-                            */
-#define SPAN_NS_MIN (100 * NS_PER_MS) /* in less, it may be chance that nothing comes */
-#define SLICES_MAX 200                /* of a long run; a short one has slices of SLICE_NS */
+#define SAMPLE_PINGS_MAX 3   /* a server sends one at the beginning; --sample takes at most a minute */
+#define SPAN_NS_MIN NS_PER_S /* in less, it may be chance that nothing comes */
+#define SLICES_MAX 200       /* of a long run; a short one has slices of SLICE_NS */
 #define SLICE_NS (100 * NS_PER_MS)
 #define SILENCE_NS_MAX (15 * NS_PER_S)  /* nothing comes although something is due: give up */
 #define DRAIN_SILENCE_NS (2 * NS_PER_S) /* at the end: what has not come by then is lost */
