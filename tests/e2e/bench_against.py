@@ -21,7 +21,7 @@ def bench(program, *arguments):
 def main():
     program = sys.argv[1]
     servers = [FaultyServer({}) for _ in range(3)]
-    first, second, third = [f"nats://127.0.0.1:{server.port}" for server in servers]
+    first, second, third = [server.address for server in servers]
     code, told, said = bench(program, first, *SHORT, "--against", second, "--against", third, "--repeats", "2",
                              "--json")
     expect("three servers, two rounds", (code, said), (0, ""))
@@ -38,7 +38,7 @@ def main():
     expect("a table for people has a ratio, too", (code, " x " in told), (0, True))
 
     faulty = FaultyServer({5: (0, "lose")})
-    address = f"nats://127.0.0.1:{faulty.port}"
+    address = faulty.address
     code, _, said = bench(program, first, *SHORT, "--against", address)
     expect("the one that lost something is named", (code, address in said, "1 lost" in said), (1, True, True))
 
