@@ -383,11 +383,12 @@ static void legend_put(FILE *out, const struct panel *panel, double top)
         if (panel->lines_count < 2)
                 return;
         for (size_t i = panel->lines_count; i-- > 0;) {
-                double width = 7.0 * (double)strlen(panel->lines[i].name);
+                /* Nobody knows the reader's font; this is a little more than most need. */
+                x -= 6.4 * (double)strlen(panel->lines[i].name) + 20;
                 unsigned colour = (unsigned)(i % COLOURS);
-                label_put(out, x, top + 26, "tick", "end", panel->lines[i].name);
-                fprintf(out, "<path class=\"line key c%u\" d=\"M%.1f %.1fh14\"/>\n", colour, x - width - 18, top + 22);
-                x -= width + 32;
+                fprintf(out, "<path class=\"line key c%u\" d=\"M%.1f %.1fh14\"/>\n", colour, x, top + 22);
+                label_put(out, x + 19, top + 26, "tick", "start", panel->lines[i].name);
+                x -= 12;
         }
 }
 
