@@ -23,6 +23,7 @@ from bench_counts import expect
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 SUBSCRIBERS = 4
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NCHAN = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
 
@@ -307,6 +308,19 @@ http {{
         server.close()
 
 
+def check_node(program):
+    peer = os.path.join(ROOT, "bench", "peers", "ws-broadcast.js")
+    if not shutil.which("node") or not os.path.exists(os.path.join(ROOT, "node_modules", "ws")):
+        print("skipped: Node's ws is not installed (scripts/install test)")
+        return
+    with subprocess.Popen([peer], stdout=subprocess.PIPE, text=True) as server:
+        url = server.stdout.readline().split()[-1].replace("ws:", "ws+raw:") + "/events"
+        for arguments in (["--verify"], ["--publishers", "2", "--size", "70000"]):
+            code, whole, said, _ = bench(program, "fan", url, *arguments)
+            expect(f"Node's ws, {' '.join(arguments)}", (code, whole, said), (0, True, ""))
+        server.terminate()
+
+
 def main():
     program = sys.argv[1]
     check_usage(program)
@@ -314,6 +328,7 @@ def main():
     check_hostile(program)
     check_nats(program)
     check_nchan(program)
+    check_node(program)
 
 
 if __name__ == "__main__":
