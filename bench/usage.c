@@ -131,6 +131,7 @@ static void usage_add_children(int pid, struct usage *usage, int generations)
                 if (usage_read_one(child, &of_child) != 0)
                         continue;
                 usage->cpu_ns += of_child.cpu_ns;
+                usage->switches += of_child.switches;
                 usage->rss_bytes += of_child.rss_bytes;
                 usage->rss_bytes_max += of_child.rss_bytes_max;
                 usage_add_children(child, usage, generations - 1);
