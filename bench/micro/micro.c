@@ -102,7 +102,7 @@ static const struct micro_row *row_find(const struct micro_row *rows, size_t row
 }
 
 /* What a tool collects by this name: so it stays a function of its own, and what it calls cannot be merged into it. */
-__attribute__((noinline, noclone, used)) void micro_counted(const struct micro_row *row, uint64_t operations);
+__attribute__((noinline, used)) void micro_counted(const struct micro_row *row, uint64_t operations);
 void micro_counted(const struct micro_row *row, uint64_t operations)
 {
         row->work(row->context, operations);
