@@ -83,12 +83,17 @@ static void with_underscores(char name[KEY_BYTES_MAX], const char *from)
                         *c = '_';
 }
 
+/* Where an unknown key was found, and what is told of it. */
+struct elsewhere {
+        struct span section;
+        char text[OPTIONS_WHY_BYTES];
+};
+
 /* Where an unknown key belongs: it is another section's, or the name of a flag. */
 static const char *key_elsewhere(const char *key, void *context)
 {
-        static _Thread_local char text[OPTIONS_WHY_BYTES];
-        struct span here = *(const struct span *)context;
-        char name[KEY_BYTES_MAX];
+        struct elsewhere *elsewhere = context;
+        char *text = elsewhere->text, name[KEY_BYTES_MAX];
         with_underscores(name, key);
         for (size_t row = 0; row < OPTIONS_COUNT; row++) {
                 const struct option_row *of = &option_rows[row];
@@ -97,19 +102,19 @@ static const char *key_elsewhere(const char *key, void *context)
                         continue;
                 with_underscores(flag, of->name);
                 struct span section = section_of(of);
-                bool is_here = is_section_key(row) && span_equal(section, here);
+                bool is_here = is_section_key(row) && span_equal(section, elsewhere->section);
                 if (strcmp(name, last_of(of)) != 0 && strcmp(name, flag) != 0)
                         continue;
                 if (row == OPTION_LAG_LISTENER)
-                        snprintf(text, sizeof text,
+                        snprintf(text, sizeof elsewhere->text,
                                  "it belongs to one of the listeners: {address: 127.0.0.1:4222, lag_policy: block}");
                 else if (is_here)
-                        snprintf(text, sizeof text, "did you mean \"%s\"?", last_of(of));
+                        snprintf(text, sizeof elsewhere->text, "did you mean \"%s\"?", last_of(of));
                 else if (section.size == 0)
-                        snprintf(text, sizeof text, "it is \"%s\", outside of any section", of->key);
+                        snprintf(text, sizeof elsewhere->text, "it is \"%s\", outside of any section", of->key);
                 else
-                        snprintf(text, sizeof text, "it belongs into the section %.*s: \"%s\"", (int)section.size,
-                                 (const char *)section.bytes, last_of(of));
+                        snprintf(text, sizeof elsewhere->text, "it belongs into the section %.*s: \"%s\"",
+                                 (int)section.size, (const char *)section.bytes, last_of(of));
                 return text;
         }
         return NULL;
@@ -234,7 +239,8 @@ static bool read_listener(struct reading *reading, const yaml_node_t *node)
 {
         static const char *const keys[] = {"address", "lag_policy", NULL};
         const yaml_node_t *values[DOCUMENT_KEYS_MAX];
-        struct span address, policy, here = SPAN("listeners");
+        struct span address, policy;
+        struct elsewhere here = {.section = SPAN("listeners")};
         char *text = NULL;
         if (node->type == YAML_SCALAR_NODE)
                 return read_address(reading, node, &address);
@@ -293,7 +299,8 @@ static bool read_rule(struct reading *reading, const yaml_node_t *node)
 {
         static const char *const keys[] = {"pattern", "policy", "limit", NULL};
         const yaml_node_t *values[DOCUMENT_KEYS_MAX];
-        struct span pattern, policy, limit = SPAN_NONE, here = SPAN("lag.rules");
+        struct span pattern, policy, limit = SPAN_NONE;
+        struct elsewhere here = {.section = SPAN("lag.rules")};
         char quoted[QUOTED_BYTES], *text = NULL;
         struct document *document = reading->document;
         if (!document_mapping(document, node, "a rule", keys, values, key_elsewhere, &here))
@@ -341,6 +348,7 @@ static void read_section(struct reading *reading, struct span name, const yaml_n
         const yaml_node_t *values[DOCUMENT_KEYS_MAX];
         char what[KEY_BYTES_MAX + 16];
         bool is_auth = span_equal(name, SPAN("auth"));
+        struct elsewhere here = {.section = name};
         section_init(&section, name);
         size_t plain_count = section.count;
         if (is_auth) {
@@ -353,7 +361,7 @@ static void read_section(struct reading *reading, struct span name, const yaml_n
                 document_fault(reading->document, node, "%s is empty; indent its keys below it, or take it out", what);
                 return;
         }
-        if (!document_mapping(reading->document, node, what, section.keys, values, key_elsewhere, &name))
+        if (!document_mapping(reading->document, node, what, section.keys, values, key_elsewhere, &here))
                 return;
         for (size_t i = 0; i < plain_count && reading->document->failed == 0; i++) {
                 if (values[i] == NULL)
@@ -393,7 +401,7 @@ static void read_root(struct reading *reading, const yaml_node_t *root)
 {
         struct section section;
         const yaml_node_t *values[DOCUMENT_KEYS_MAX];
-        struct span here = SPAN_NONE;
+        struct elsewhere here = {.section = SPAN_NONE};
         section_init(&section, SPAN_NONE);
         section_add(&section, SPAN("version"), OPTIONS_COUNT);
         if (!document_mapping(reading->document, root, "the file", section.keys, values, key_elsewhere, &here))

@@ -86,6 +86,7 @@ int check_main(int argc, char **argv)
         if (status == EXIT_OK) {
                 const struct settings *settings = outlook.settings;
                 const char *file = settings->options.file;
+                settings_log_doubts(settings);
                 printf("ok: %s: %zu listener%s, %u reactor%s, ", file != NULL ? file : "no file",
                        settings->listeners.count, settings->listeners.count > 1 ? "s" : "",
                        settings->cpus.reactors_count, settings->cpus.reactors_count > 1 ? "s" : "");

@@ -103,6 +103,7 @@ static unsigned reload_publish(struct reload *reload, struct settings *settings)
         settings->reactor.auth = before->reactor.auth;
         settings->reactor.heap_bytes = before->reactor.heap_bytes;
         log_set_level(settings->log_level);
+        settings_log_doubts(settings);
         if (reload->auth != NULL)
                 auth_change_bans(reload->auth, settings->ban_after, settings->ban_ns);
         cores_publish_settings(reload->cores, &settings->reactor);

@@ -282,7 +282,7 @@ void settings_fit_descriptors(struct settings *settings)
 }
 
 /* A publisher on another reactor hears of it late: a mailbox of its events, and as much input, may be under way. */
-static void settings_log_short_blocks(const struct settings *settings)
+void settings_log_doubts(const struct settings *settings)
 {
         const struct lag_rules *rules = &settings->lag;
         uint64_t enough_bytes = 4 * (uint64_t)settings->mailbox_bytes, least_bytes = UINT64_MAX;
@@ -307,5 +307,5 @@ void settings_log(const struct settings *settings)
                 log_info("pinned", "reactors=%u cpus=%s", plan->reactors_count, cpus_text(&plan->cpus, text));
         else
                 log_info("not_pinned", "reactors=%u reason=\"%s\"", plan->reactors_count, plan->reason);
-        settings_log_short_blocks(settings);
+        settings_log_doubts(settings);
 }

@@ -53,7 +53,9 @@ uint64_t settings_descriptors(const struct settings *settings);
 /* Raises the limit of open files as far as it goes, and lowers settings->reactor.conns_max to what is possible. Before
  * the settings are handed on. */
 void settings_fit_descriptors(struct settings *settings);
-/* Logs how the reactors are pinned, and what could be better. */
+/* Warns of what is right and hardly meant. */
+void settings_log_doubts(const struct settings *settings);
+/* Logs how the reactors are pinned, and the doubts. */
 void settings_log(const struct settings *settings);
 
 #endif
