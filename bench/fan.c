@@ -186,6 +186,8 @@ static void fan_turn(struct fan *fan)
         } else if (fan->recipe->mode == MODE_PUB) {
                 grant_free(fan);
         }
+        if (fan->recipe->gather_ns != 0 && !fan->is_stopping)
+                nanosleep(&(struct timespec){.tv_nsec = (long)fan->recipe->gather_ns}, NULL);
         uint64_t wait_ns_max = fan->logins != NULL ? LOGINS_WAIT_NS : TURN_WAIT_NS;
         crowd_turn(&fan->crowd, wait_ns < wait_ns_max ? wait_ns : wait_ns_max);
         if (fan->recipe->stall_count != 0 && !fan->is_stopping)

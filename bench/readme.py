@@ -59,8 +59,8 @@ FIGURES = [
     ("the same: p99.9 above a run without", "reload: SIGHUP every 200 ms, p99.9 above the run without"),
     ("an idle engine with defaults: share of a core", "idle: nobody connected, defaults, share of a core"),
     ("the same: resident memory", "idle: nobody connected, defaults, resident"),
-    ("the load generator, deliveries per CPU second against the engine's, 1 reader of 50 checked",
-     "ceiling: 1 to 100, 1 reader of 50 checked, generator's deliveries a CPU second of the engine's"),
+    ("the load generator, deliveries per CPU second against the engine's, 1 reader of 20 checked",
+     "ceiling: 1 to 100, 1 reader of 20 checked, generator's deliveries a CPU second of the engine's"),
 ]
 RATE = "deliveries_per_server_cpu_s"
 BLASTER = ("bare `send()` loop", "fan-1x100")

@@ -39,7 +39,7 @@ void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX
 
 #define SAMPLE_NS_MAX (60 * NS_PER_S)
 
-enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_BOOL, KIND_TEXT, KIND_FILE, KIND_TEXTS };
+enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_US, KIND_BOOL, KIND_TEXT, KIND_FILE, KIND_TEXTS };
 
 struct row {
         const char *name;
@@ -79,6 +79,8 @@ static const struct row rows[] = {
         {"repeats", KIND_COUNT, AT(repeats), 1, 1000, "runs; medians with the least and the most are told  [1]"},
         {"cpu", KIND_SIGNED, AT(cpu), 0, 1023, "core the generator stays on  [any]"},
         {"spin", KIND_BOOL, AT(spin), 0, 0, "never sleep  [latency, stall and pingpong: yes; else no]"},
+        {"gather", KIND_US, AT(gather_ns), 0, 100000,
+         "us of rest before each look at what has come, so that it is more (fan, wildcard)  [0]"},
         {"verify", KIND_BOOL, AT(verify), 0, 0, "put an XXH3 over each payload and check it"},
         {"sample", KIND_COUNT, AT(sample), 1, 1000000,
          "read and check one of so many subscribers; of the others only bytes are counted  [1: all]"},
@@ -189,6 +191,8 @@ static int row_set(struct recipe *recipe, const struct row *row, char *text, cha
                 *(uint64_t *)field = (uint64_t)(value * 1e9);
         else if (row->kind == KIND_MS)
                 *(uint64_t *)field = (uint64_t)(value * 1e6);
+        else if (row->kind == KIND_US)
+                *(uint64_t *)field = (uint64_t)(value * 1e3);
         else if (row->kind == KIND_SIGNED)
                 *(int64_t *)field = (int64_t)value;
         else
@@ -322,6 +326,8 @@ static int recipe_check(struct recipe *recipe, char *error)
                 recipe->window = recipe->mode == MODE_WILDCARD ? 1024 : window_default(recipe->subscribers);
         if (recipe->verify && recipe->payload_bytes < STAMP_BYTES + CHECK_BYTES)
                 return refuse(error, "--verify needs a --size of 24 at least");
+        if (recipe->gather_ns != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_WILDCARD)
+                return refuse(error, "--gather is for fan and wildcard: elsewhere it would be part of the latency");
         if (recipe->sample != 1 && recipe->mode != MODE_FAN && recipe->mode != MODE_WILDCARD &&
             recipe->mode != MODE_LATENCY)
                 return refuse(error, "--sample is for fan, wildcard and latency");

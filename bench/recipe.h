@@ -57,6 +57,7 @@ struct recipe {
         uint64_t repeats; /* runs of all this, one after the other */
         int64_t cpu;      /* -1: wherever the kernel likes */
         bool spin;
+        uint64_t gather_ns; /* rest before each look at who has something to read */
         bool verify;
         uint64_t sample;    /* one of so many subscribers is read and checked; of the others bytes are counted */
         int64_t server_pid; /* 0: unknown */

@@ -71,7 +71,7 @@ def main():
            (1, {"lost": 3, "duplicated": 1, "reordered": 1, "corrupted": 1, "cut": 0}))
     code, counts, _ = run_fan(bench, {10: (5, "cut")})
     expect("who is cut off is counted and nobody waits for it", (code, counts), (1, dict(none, cut=1)))
-    code, counts, report = run_fan(bench, {}, "--sample", "2")
+    code, counts, report = run_fan(bench, {}, "--sample", "2", "--gather", "100")
     expect("where half are only counted, a whole stream has no faults", (code, counts), (0, none))
     expect("and half are checked", report["checked_subscribers"], SUBSCRIBERS / 2)
     code, counts, _ = run_fan(bench, {3: (0, "lose"), 4: (1, "lose")}, "--sample", "2")

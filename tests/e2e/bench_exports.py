@@ -85,7 +85,7 @@ def repeats(bench, folder, can_read):
         expected = [statistics.median(values), min(values), max(values)]
         expect(f"{key} is a median with its spread",
                all(abs(a - b) <= abs(b) * 1e-8 for a, b in zip(found, expected)), True)
-    expect("every delivery in the span has a latency", all(one["latencies"] > 2000 for one in runs), True)
+    expect("every run has latencies", all(one["latencies"] > 0 for one in runs), True)
     with open(paths["csv"], newline="") as file:
         rows = list(csv.DictReader(file))
     expect("the slices have all latencies", sum(int(row["latencies"]) for row in rows),
@@ -121,6 +121,9 @@ def refusals(bench, folder):
     for words, part in ((["latency", "--hdr", folder + "/none/x"], "none/x cannot be written: No such file"),
                         (["drain", "--server-pid", "1", "--repeats", "2"], "--repeats is for the other modes"),
                         (["stall", "--stall-count", "0"], "stall needs a --stall-count"),
+                        (["latency", "--gather", "100"], "--gather is for fan and wildcard"),
+                        (["fan", "--sample", "200"], "--sample must leave somebody to check"),
+                        (["fan", "--sample", "2", "--seconds", "60"], "at most 60 seconds in all"),
                         (["latency", "--repeats", "0"], "--repeats: 0 is not between")):
         done = subprocess.run([bench, *words], capture_output=True, text=True, timeout=60)
         expect(f"{' '.join(words)} is refused", (done.returncode, part in done.stderr), (2, True))
