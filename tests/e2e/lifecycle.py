@@ -248,12 +248,15 @@ def metrics(admin):
     return samples
 
 
-def settled_metrics(admin, matched):
-    """Once so many deliveries are owed and none is on its way. A reactor tells of itself every 20 ms."""
+def settled_metrics(admin, matched, cut=0):
+    """Once so many deliveries are owed, or so many readers cut, and none is on its way. A reactor tells of itself every
+    20 ms."""
     deadline = time.monotonic() + SECONDS
     while True:
         samples = metrics(admin)
-        if samples['spate_deliveries_matched_total'] >= matched and samples['spate_deliveries_pending'] == 0:
+        is_owed = samples['spate_deliveries_matched_total'] >= matched
+        is_cut = cut > 0 and samples['spate_connections_closed_total{reason="slow_consumer"}'] >= cut
+        if (is_owed or is_cut) and samples['spate_deliveries_pending'] == 0:
             return samples
         assert time.monotonic() < deadline, {name: value for name, value in samples.items() if 'deliveries' in name}
         time.sleep(0.02)
@@ -347,20 +350,22 @@ def _():
     with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
         admin = admin_of(server)
         stuck = owe(server, b'lost', events)
-        after = settled_metrics(admin, events)
+        # On a busy machine it may be cut before all are published.
+        after = settled_metrics(admin, events, cut=1)
+        owed = int(after['spate_deliveries_matched_total'])
+        assert 0 < owed <= events
         data = b''
         while part := stuck.recv(1 << 20):
             data += part
         got = whole_messages(data, b'lost')
-        assert 0 < got < events, got
-        assert after['spate_deliveries_matched_total'] == events
+        assert 0 < got < owed, (got, owed)
         assert after['spate_deliveries_released_total'] == got, (after['spate_deliveries_released_total'], got)
-        assert after['spate_deliveries_dropped_total{reason="slow_consumer"}'] == events - got
+        assert after['spate_deliveries_dropped_total{reason="slow_consumer"}'] == owed - got
         sums, rows = losses(admin)
-        assert sums == {'matched': events, 'released': got, 'dropped': events - got, 'pending': 0}, sums
-        assert sum(row['count'] for row in rows) == events - got, rows
+        assert sums == {'matched': owed, 'released': got, 'dropped': owed - got, 'pending': 0}, sums
+        assert sum(row['count'] for row in rows) == owed - got, rows
         assert {(row['reason'], row['name'], row['protocol']) for row in rows} == {('slow_consumer', 'stuck \u00fc', 'nats')}
-        assert rows[-1]['last_subject'] == f'lost.{events - 1}', rows
+        assert rows[-1]['last_subject'] == f'lost.{owed - 1}', rows
         assert rows[-1]['first_subject'] in (f'lost.{got}', f'lost.{got + 1}'), (rows, got)
         status, said = spate('losses', '--admin', admin)
         assert status == EXIT_OK and 'stuck \u00fc' in said and 'slow_consumer' in said, said
@@ -373,7 +378,7 @@ def _():
     with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
         admin = admin_of(server)
         stuck = owe(server, b'late', events)
-        settled_metrics(admin, events)
+        settled_metrics(admin, events, cut=1)
         stuck.sendall(b'PING\r\n')  # a closed socket would answer with a reset
         data = b''
         while part := stuck.recv(1 << 20):
