@@ -116,9 +116,10 @@ class Figure:
         self.told = None if told is None else {key: told[key] * factor for key in ("median", "min", "max")}
         self.stated = stated
 
-    def holds(self):
-        """Is what the README says within what was measured, both written with as many digits?"""
-        low, high = (number_read(short(self.told[key])) for key in ("min", "max"))
+    def holds(self, slack=0.0):
+        """Is what the README says within what was measured, both written with as many digits? `slack` is a share by which
+        the least and the most are moved apart."""
+        low, high = (number_read(short(self.told[key] * by)) for key, by in (("min", 1 - slack), ("max", 1 + slack)))
         return low <= self.stated <= high
 
 

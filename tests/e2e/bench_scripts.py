@@ -75,6 +75,7 @@ class Readme(unittest.TestCase):
         text = readme.markdown(MEASURED).replace("/ 600 [", "/ 641 [").replace("| 70 [", "| 72 [")
         outside = [figure.name for figure in readme.figures_read(text, MEASURED) if not figure.holds()]
         self.assertEqual(outside, ["100: spate", "1 to 100, 40 000 a second: spate p99"])
+        self.assertTrue(all(figure.holds(0.02) for figure in readme.figures_read(text, MEASURED)))
 
     def test_the_readme_of_the_project_is_understood(self):
         with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
