@@ -60,7 +60,8 @@ static const struct option_row *rows_begin(const struct command *command)
 
 static const struct option_row *rows_end(const struct command *command)
 {
-        return command->options != NULL ? command->options->rows + command->options->rows_count : NULL;
+        const struct option_row *rows = rows_begin(command);
+        return rows != NULL ? rows + command->options->rows_count : NULL;
 }
 
 /* ---- bash ---- */
