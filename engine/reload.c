@@ -33,8 +33,10 @@ struct reload {
         bool has_thread;
         struct counters said;  /* by the first reactor's thread, for ours */
         struct counters heard; /* the other way round */
-        struct ring outcomes;  /* from the loader to the first reactor's thread, on the heap */
+        struct ring outcomes;  /* of `told`, from the loader to the first reactor's thread */
         struct ck_ring_buffer outcome_slots[OUTCOME_SLOTS];
+        struct reload_outcome told[OUTCOME_SLOTS];
+        unsigned told_count; /* ever; the loader's */
 };
 
 /* ---- what has changed ---- */
@@ -164,17 +166,19 @@ static int reload_all(struct reload *reload, const struct users_context *users_c
         return 0;
 }
 
-/* Without memory for it nobody hears more than that there is no word. */
+/* For the first reactor's thread. The place that it may still be copying from is written again only OUTCOME_SLOTS
+ * outcomes later, and no more than half as many ever wait. */
 static void reload_tell(struct reload *reload, bool is_taken, unsigned changes_count, const char *error)
 {
-        struct reload_outcome *outcome = malloc(sizeof *outcome);
-        if (outcome == NULL)
-                return;
+        struct reload_outcome *outcome = &reload->told[reload->told_count % OUTCOME_SLOTS];
+        if (ring_count(&reload->outcomes) >= OUTCOME_SLOTS / 2)
+                return; /* nobody wants to know */
         *outcome = (struct reload_outcome){.is_taken = is_taken, .changes_count = changes_count};
         if (!is_taken)
                 snprintf(outcome->error, sizeof outcome->error, "%s", error);
-        if (!ring_push(&reload->outcomes, outcome))
-                free(outcome);
+        reload->told_count++;
+        bool is_pushed = ring_push(&reload->outcomes, outcome);
+        assert(is_pushed);
 }
 
 int reload_load(void *context, const struct users_context *users_context, struct users **users,
@@ -303,8 +307,6 @@ void reload_free(struct reload *reload)
         if (reload->bell >= 0)
                 close(reload->bell);
         epoch_drain(&reload->bin);
-        for (void *outcome; (outcome = ring_take(&reload->outcomes)) != NULL;)
-                free(outcome);
         if (reload->settings != reload->first)
                 settings_free(reload->settings);
         settings_free(reload->first);
@@ -330,10 +332,8 @@ bool reload_ask(struct reload *reload)
 bool reload_take_outcome(struct reload *reload, struct reload_outcome *outcome)
 {
         bool has_one = false;
-        for (struct reload_outcome *next; (next = ring_take(&reload->outcomes)) != NULL; has_one = true) {
+        for (const struct reload_outcome *next; (next = ring_take(&reload->outcomes)) != NULL; has_one = true)
                 *outcome = *next;
-                free(next);
-        }
         return has_one;
 }
 
