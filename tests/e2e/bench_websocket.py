@@ -292,14 +292,15 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location ~ ^/pub/(.*)$ {{ nchan_publisher http; nchan_channel_id $1; nchan_message_buffer_length 1000; }}
-    location ~ ^/sub/(.*)$ {{ nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest; }}
+    location ~ ^/sub/(.*)$ {{ nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message oldest; }}
   }}
 }}
 """, ["-c"], port)
     try:
-        for arguments in (["--verify"], ["--subjects", "2"]):
-            code, whole, said, _ = bench(program, "fan", f"ws+nchan://127.0.0.1:{port}/sub/{{}}", "--publish-to",
-                                         f"http://127.0.0.1:{port}/pub/{{}}", *arguments)
+        # Each on channels of its own, from their oldest event on: Nchan says yes before it has subscribed.
+        for channel, arguments in (("a", ["--verify"]), ("b", ["--subjects", "2"])):
+            code, whole, said, _ = bench(program, "fan", f"ws+nchan://127.0.0.1:{port}/sub/{channel}-{{}}", "--publish-to",
+                                         f"http://127.0.0.1:{port}/pub/{channel}-{{}}", *arguments)
             expect(f"Nchan, {' '.join(arguments)}", (code, whole, said), (0, True, ""))
         code, _, said, _ = bench(program, "fan", f"ws+nchan://127.0.0.1:{port}/sub/{{}}", "--publish-to",
                                  f"http://127.0.0.1:{port}/nowhere")
