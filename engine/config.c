@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
-#include "engine/command_table.h"
 #include "engine/lag.h"
 #include "io/wire/nats.h"
 #include "matcher/match.h"

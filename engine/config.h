@@ -11,8 +11,8 @@
 #ifndef SPATE_ENGINE_CONFIG_H
 #define SPATE_ENGINE_CONFIG_H
 
+#include "engine/access/users.h"
 #include "engine/option_table.h"
-#include "engine/users.h"
 
 #define CONFIG_FILE_BYTES_MAX ((size_t)1 << 20)
 

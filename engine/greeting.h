@@ -3,8 +3,8 @@
 #ifndef SPATE_ENGINE_GREETING_H
 #define SPATE_ENGINE_GREETING_H
 
+#include "engine/access/users.h"
 #include "engine/crew.h"
-#include "engine/users.h"
 
 #define GREETING_ADDRESS_BYTES (IO_ADDRESS_BYTES_MAX + 256)
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/admin/jsontext.h"
 #include "engine/base/clock.h"
-#include "engine/jsontext.h"
 
 #define MERGE_NS (2 * NS_PER_S) /* the rest of a half-sent event may fail a second after the cut */
 

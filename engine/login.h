@@ -11,7 +11,7 @@
 #ifndef SPATE_ENGINE_LOGIN_H
 #define SPATE_ENGINE_LOGIN_H
 
-#include "engine/auth.h"
+#include "engine/access/auth.h"
 #include "engine/base/list.h"
 #include "io/wire/nats.h"
 

@@ -5,17 +5,17 @@
 
 #include "bench/bench.h"
 #include "engine/base/options.h"
-#include "engine/ask.h"
-#include "engine/command_table.h"
-#include "engine/configview.h"
-#include "engine/completion.h"
-#include "engine/doctor.h"
-#include "engine/passwd.h"
-#include "engine/pub.h"
-#include "engine/reference.h"
+#include "engine/cli/ask.h"
+#include "engine/cli/command_table.h"
+#include "engine/cli/completion.h"
+#include "engine/cli/configview.h"
+#include "engine/cli/doctor.h"
+#include "engine/cli/passwd.h"
+#include "engine/cli/pub.h"
+#include "engine/cli/reference.h"
+#include "engine/cli/sub.h"
+#include "engine/cli/top.h"
 #include "engine/run.h"
-#include "engine/sub.h"
-#include "engine/top.h"
 
 /* The event path does not allocate, so the heap holds connections' rarer things: few arenas, and pages go back at once.
  */

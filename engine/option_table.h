@@ -75,4 +75,10 @@ enum option_id {
 
 extern const struct option_row option_rows[OPTIONS_COUNT];
 
+/* What the environment may hold beside options (--max-lag is SPATE_MAX_LAG): secrets, which nobody is to write on a
+ * command line, where others can read them. */
+#define ENVIRONMENT_TABLE(ROW)                                                                                         \
+        ROW("SPATE_PASSWORD", "the password that belongs to --user, for the commands that log in")                     \
+        ROW("SPATE_TOKEN", "a token to log in with, where no --user is given")
+
 #endif

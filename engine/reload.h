@@ -11,7 +11,7 @@
 #ifndef SPATE_ENGINE_RELOAD_H
 #define SPATE_ENGINE_RELOAD_H
 
-#include "engine/auth.h"
+#include "engine/access/auth.h"
 #include "engine/config.h"
 #include "engine/cores.h"
 #include "engine/settings.h"

@@ -7,12 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/auth.h"
+#include "engine/access/auth.h"
+#include "engine/admin/control.h"
 #include "engine/base/random.h"
 #include "engine/greeting.h"
-#include "engine/command_table.h"
 #include "engine/listening.h"
-#include "engine/control.h"
 #include "engine/reload.h"
 #include "engine/watch.h"
 

@@ -184,7 +184,7 @@ def _():
                 continue
             assert state != 'ok' or row.name == 'io-uring' or check['verdict'] == 'PASS', f'tune-host is content with {row.name}: {check}'
             assert state != 'change' or row.name not in SAME or check['verdict'] != 'PASS', f'tune-host would change {row.name}: {check}'
-    with open(os.path.join(ROOT, 'engine/checkup.c'), encoding='utf-8') as source:
+    with open(os.path.join(ROOT, 'engine/cli/checkup.c'), encoding='utf-8') as source:
         text = source.read()
     named = re.findall(r'(?<!define )TUNE "([a-z,-]+?),?[ %"]', text) + re.findall(r'at_least\(finding,[^;]*"([a-z-]+)"\);', text)
     named = {name for names in named for name in names.split(',')}

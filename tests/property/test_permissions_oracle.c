@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "engine/permissions.h"
+#include "engine/access/permissions.h"
 #include "tests/oracle/match_oracle.h"
 #include "tests/seeded.h"
 

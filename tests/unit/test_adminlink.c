@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine/adminlink.h"
 #include "engine/base/clock.h"
+#include "engine/cli/adminlink.h"
 
 #define ANSWER(body) "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" body
 

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "engine/adminquery.h"
+#include "engine/admin/adminquery.h"
 #include "engine/base/random.h"
 
 #define ALL (ADMINQUERY_LIMIT | ADMINQUERY_FROM | ADMINQUERY_REACTOR | ADMINQUERY_SORT | ADMINQUERY_VERBOSE)

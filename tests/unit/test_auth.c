@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "engine/auth.h"
+#include "engine/access/auth.h"
 
 /* Hashes at the lowest cost, so that tests need not wait; made once. */
 static char hash_wonder[64], hash_other[64];

@@ -7,7 +7,7 @@
 
 #include <locale.h>
 
-#include "engine/canvas.h"
+#include "engine/cli/canvas.h"
 
 static void assert_printed(const struct canvas *canvas, const char *expected)
 {

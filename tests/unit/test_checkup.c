@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/checkup.h"
+#include "engine/cli/checkup.h"
 
 static struct facts facts;
 static struct finding finding;

@@ -16,14 +16,14 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/endpoint.h"
-#include "engine/escape.h"
-#include "engine/incoming.h"
-#include "engine/jsonview.h"
-#include "engine/lossview.h"
-#include "engine/natslink.h"
+#include "engine/cli/endpoint.h"
+#include "engine/cli/escape.h"
+#include "engine/cli/incoming.h"
+#include "engine/cli/jsonview.h"
+#include "engine/cli/lossview.h"
+#include "engine/cli/natslink.h"
+#include "engine/cli/statusview.h"
 #include "engine/run.h"
-#include "engine/statusview.h"
 
 #define PAGES_BYTES ((size_t)64 << 10)
 

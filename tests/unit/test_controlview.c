@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "engine/controlview.h"
+#include "engine/cli/controlview.h"
 #include "engine/run.h"
 
 static void each_answer_has_its_exit_status(void **state)

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "engine/credentials.h"
+#include "engine/access/credentials.h"
 
 static uint8_t key[CREDENTIALS_KEY_BYTES];
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "engine/hostfacts.h"
+#include "engine/cli/hostfacts.h"
 
 static char root[64];
 static struct hostfacts facts;

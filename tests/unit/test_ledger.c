@@ -8,8 +8,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "engine/admin/jsontext.h"
 #include "engine/base/clock.h"
-#include "engine/jsontext.h"
 #include "engine/ledger.h"
 
 static const struct ledger_reader reader = {

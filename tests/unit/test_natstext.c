@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "engine/admin/natstext.h"
 #include "engine/base/clock.h"
-#include "engine/natstext.h"
 
 static void a_duration_begins_with_its_largest_unit(void **state)
 {

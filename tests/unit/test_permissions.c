@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "engine/permissions.h"
+#include "engine/access/permissions.h"
 
 static const uint8_t secret[16] = {9};
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "engine/readiness.h"
+#include "engine/admin/readiness.h"
 #include "engine/watermark.h"
 
 #define REACTORS 2

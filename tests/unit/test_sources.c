@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "engine/sources.h"
+#include "engine/access/sources.h"
 
 static bool is_same(const char *a, const char *b)
 {

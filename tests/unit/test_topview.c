@@ -13,8 +13,8 @@
 #include <math.h>
 #include <wchar.h>
 
-#include "engine/topformat.h"
-#include "engine/topview.h"
+#include "engine/cli/topformat.h"
+#include "engine/cli/topview.h"
 #include "tests/seeded.h"
 
 /* ---- numbers ---- */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "engine/users.h"
+#include "engine/access/users.h"
 #include "tests/seeded.h"
 
 #define HASH "$2b$04$abcdefghijklmnopqrstuuXgr4nCRkMuJMGvpFSHxyB6f0bEZH2tm"
