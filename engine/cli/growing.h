@@ -16,9 +16,9 @@ struct growing {
 /* Room for `size` more bytes behind the end; the caller adds to growing->size what it wrote. */
 static inline uint8_t *growing_room(struct growing *growing, size_t size)
 {
-        if (growing->capacity - growing->size < size) {
-                size_t capacity =
-                        growing->capacity * 2 > growing->size + size ? growing->capacity * 2 : growing->size + size;
+        if (growing->bytes == NULL || growing->capacity - growing->size < size) {
+                size_t needed = growing->size + size + 1; /* never none: where it is has to be somewhere */
+                size_t capacity = growing->capacity * 2 > needed ? growing->capacity * 2 : needed;
                 uint8_t *bytes = realloc(growing->bytes, capacity);
                 if (bytes == NULL) {
                         fprintf(stderr, "spate: no memory is left for %zu bytes\n", capacity);
