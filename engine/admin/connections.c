@@ -82,7 +82,7 @@ char *connections_write_pending(const struct reactor *reactor, size_t rows_max)
         best_sort(&best);
         for (size_t i = 0; i < best.count; i++)
                 json_array_append_new(rows, connection_json(reactor, room[i].what));
-        /* Nobody else is behind: what they are owed leaves in the turn in which it came. */
+        /* Nobody else is behind: what they are owed is of this turn, at whose end it is offered to the network. */
         for (uint32_t index = 0; index < reactor->by_index_count && json_array_size(rows) < rows_max; index++) {
                 const struct peer *peer = reactor->by_index[index];
                 if (peer != NULL && peer->protocol->describe != NULL && !list_is_linked(&peer->lane.waiting_link))

@@ -25,11 +25,15 @@ def asks(server, path):
         return answer.read().decode()
 
 
-def account(server, client):
-    """The row of /connections whose address is the client's."""
+def rows_of(server, client):
+    """Those of /connections with the client's address."""
     rows = [row for reactor in json.loads(asks(server, '/connections?limit=1000'))['reactors'] for row in reactor['connections']]
-    address = '%s:%d' % client.socket.getsockname()
-    return next(row for row in rows if row['address'] == address)
+    return [row for row in rows if row['address'] == '%s:%d' % client.socket.getsockname()]
+
+
+def account(server, client):
+    row, = rows_of(server, client)
+    return row
 
 
 class Client:
@@ -102,6 +106,22 @@ def publish(server, subjects, count, first=0, size=200):
     return publisher
 
 
+def has_lagged(server, client):
+    """Waits until something of it was dropped, and no more than the limit is kept for it."""
+    deadline = time.monotonic() + SECONDS
+    while not (row := account(server, client))['dropped'] or row['pending_bytes'] > LIMIT:
+        assert time.monotonic() < deadline, row
+        time.sleep(0.01)
+
+
+def was_cut(server, client):
+    """Waits until it is a connection no more, whatever the network has for it still."""
+    deadline = time.monotonic() + SECONDS
+    while any(row['state'] == 'open' for row in rows_of(server, client)):
+        assert time.monotonic() < deadline, 'it was not cut off'
+        time.sleep(0.01)
+
+
 def share_a_cohort():
     time.sleep(0.5 * PATIENCE)
 
@@ -113,6 +133,8 @@ for readers_count in (1, 3):
             readers = [Client(server, 'a.>', '$SPATE.LAG') for _ in range(readers_count)]
             share_a_cohort()
             publish(server, ['a.b', 'a.c'], 20000)
+            for reader in readers:
+                has_lagged(server, reader)
             for reader in readers:
                 reader.settle()
                 numbers = reader.numbers()
@@ -140,6 +162,8 @@ for readers_count in (1, 3):
             readers = [Client(server, 'p.*') for _ in range(readers_count)]
             share_a_cohort()
             publish(server, [f'p.{i}' for i in range(100)], 20000)
+            for reader in readers:
+                has_lagged(server, reader)
             for reader in readers:
                 reader.settle()
                 numbers = reader.numbers()
@@ -170,6 +194,7 @@ def _():
     with engine('--lag-rule', 'b.>=block', '--block-time', '50ms') as server:
         reader = Client(server, 'b.>')
         publish(server, ['b.a'], 20000)
+        was_cut(server, reader)
         try:
             reader.read_until(lambda _: len(reader.events) == 20000)
             raise RuntimeError('it was not cut off')
@@ -185,12 +210,14 @@ def _():
         publish(server, ['a.b'], 2000)
         publish(server, ['k.b'], 20, 2000)
         publish(server, ['a.b'], 8000, 2020)
+        has_lagged(server, reader)
         reader.settle()
         numbers = reader.numbers()
         assert numbers == sorted(set(numbers)), 'not in order'
         assert [number for subject, number in reader.events if subject == 'k.b'] == list(range(2000, 2020))
         assert account(server, reader)['dropped'] == {'lag_skip': 10020 - len(numbers)}
         publish(server, ['k.b'], 20000)
+        was_cut(server, reader)
         try:
             reader.settle()
             raise RuntimeError('it was not cut off')
