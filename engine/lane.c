@@ -356,11 +356,28 @@ static void lane_look(struct lanes *lanes, struct lane *lane)
         }
 }
 
+/* The network has just taken all that it would. */
+static void lane_look_when_blocked(struct lanes *lanes, struct lane *lane, uint64_t now_ns)
+{
+        uint64_t pending_bytes = held_bytes(lane_pending_bytes(lane));
+        if (likely(pending_bytes <= lanes->look_bytes) ||
+            pending_bytes <= (lane_may_skip(lane) ? lane_skip_bytes(lanes, lane) : lane_cut_bytes(lanes, lane))) {
+                lane->over_ns = 0;
+        } else if (lane->over_ns == 0) {
+                lane->over_ns = now_ns;
+                lanes->must_look = true;
+        } else if (now_ns - lane->over_ns >= LANE_OVER_NS) {
+                lane->is_over = true;
+                lane_look(lanes, lane);
+        }
+}
+
 void lanes_look(struct lanes *lanes)
 {
         list_for_each(&lanes->waiting, link) lane_look(lanes, list_entry(link, struct lane, waiting_link));
         list_for_each(&lanes->patient, link) lane_look(lanes, list_entry(link, struct lane, waiting_link));
         lanes->looked_matched = lanes->account.matched;
+        lanes->must_look = false;
         lanes->looked_ns = io_now_ns(lanes->io);
 }
 
@@ -368,8 +385,9 @@ void lanes_look(struct lanes *lanes)
 static uint64_t lane_catch_up(struct lanes *lanes, struct lane *lane)
 {
         uint64_t skip_bytes = lane_skip_bytes(lanes, lane), cut_bytes = lane_cut_bytes(lanes, lane), cost_bytes = 0;
-        if (lane->is_cut || !list_is_linked(&lane->waiting_link))
+        if (lane->is_cut || (!list_is_linked(&lane->waiting_link) && !lane->is_over))
                 return 0; /* the network takes from it again, and may take all */
+        lane->is_over = false;
         /* The limit as bytes, where what they take of the memory has reached it. */
         uint64_t waiting_bytes = lane_pending_bytes(lane);
         if (held_bytes(waiting_bytes) > skip_bytes)
@@ -637,6 +655,8 @@ void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t 
         } else {
                 list_remove(&lane->waiting_link);
         }
+        if (sent < bytes)
+                lane_look_when_blocked(lanes, lane, now_ns);
         if (!lane_is_drained(lane))
                 lane_mark_ready(lanes, lane);
 }
@@ -916,7 +936,7 @@ uint64_t lanes_tend(struct lanes *lanes, uint64_t now_ns)
 {
         uint64_t next_ns = min_of(lanes_cut_stalled(lanes, now_ns), lanes_end_blocks(lanes, now_ns));
         bool is_waiting = !list_is_empty(&lanes->waiting) || !list_is_empty(&lanes->patient);
-        if (is_waiting && lanes->looked_matched != lanes->account.matched) {
+        if (is_waiting && (lanes->must_look || lanes->looked_matched != lanes->account.matched)) {
                 if (now_ns >= lanes->looked_ns + LOOK_NS)
                         lanes_look(lanes);
                 else

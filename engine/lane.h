@@ -16,6 +16,7 @@
 #define SPATE_ENGINE_LANE_H
 
 #include "engine/account.h"
+#include "engine/base/clock.h"
 #include "engine/base/pool.h"
 #include "engine/conflation.h"
 #include "engine/lag.h"
@@ -71,12 +72,18 @@ struct lane {
         /* Limits of the memory that what it has to take holds at worst: rather more than the bytes to be sent. */
         uint64_t skip_bytes;       /* beyond so much, what may be dropped is */
         uint64_t cut_bytes;        /* beyond so much it is cut; UINT64_MAX: nothing of it asks for that */
+        uint64_t over_ns;          /* beyond its limit since then, each time the network took no more; 0: not */
+        bool is_over;              /* for long: it is judged whether the network takes something again or not */
         uint64_t look_bytes;       /* raised while looking again would be in vain; 0: not */
         uint64_t blocking_ns;      /* until when publishers wait for it */
         struct list lagging_link;  /* in lanes->lagging: to be looked at */
         struct list news_link;     /* in lanes->news */
         struct list blocking_link; /* in lanes->blocking */
 };
+
+/* A lane is judged while the network takes nothing from it: one that is offered much at once may take it all. But not
+ * for longer than this: who reads on, always a bit slower than what comes, is never found waiting. */
+#define LANE_OVER_NS (50 * NS_PER_MS)
 
 /* A subscription with the policy block holds its publishers from half of the limit on, until the lane has drained to a
  * quarter; but not for longer than block_ns, and then not again before it has drained. */
@@ -99,6 +106,7 @@ struct lanes {
         uint64_t look_bytes;    /* nobody is looked at before it is so far behind: the tightest limit of all */
         uint64_t block_ns;      /* how long publishers may have to wait for one lane */
         uint64_t looked_ns, looked_matched; /* when lanes were last looked at, and account.matched then */
+        bool must_look;                     /* somebody is beyond a limit, and was not when they were last looked at */
         struct conflation conflation;       /* there when rules were set */
         bool was_blocking; /* an operation has met a lane that blocks since its owner set this to false */
         /* Of all lanes since start. Matched and dropped are exact; a lane that lags has its released events counted

@@ -306,11 +306,39 @@ static void a_peer_that_was_cut_reads_what_the_network_has_for_it(void **state)
         epoch_unregister();
 }
 
+/* What is over its limit at once, and all there is: nothing that comes later has anybody look at it. */
+static void a_peer_that_one_burst_leaves_behind_is_cut(void **state)
+{
+        (void)state;
+        static uint8_t operation[4096];
+        struct sim_settings sim = sim_settings_calm(4, SIM_KERNEL);
+        struct world world;
+        epoch_register();
+        world_init(&world, &sim, 4, 0);
+        struct lanes *lanes = &world.reactor->lanes;
+        struct talker *talker = &talkers[0];
+        talker->peer = sim_connect(world.io, 0);
+        while (talker->of == NULL)
+                turn_for(&world, NS_PER_MS);
+        sim_peer_stall(talker->peer);
+        for (unsigned i = 0; i < 500; i++) {
+                memcpy(lane_reserve(lanes, &talker->of->lane, sizeof operation, 0), operation, sizeof operation);
+                lane_commit(lanes, &talker->of->lane, sizeof operation, 0);
+        }
+        lanes_look(lanes); /* as an append to a cohort has it, before the network was offered anything */
+        for (unsigned ms = 0; ms < 100; ms++)
+                turn_for(&world, NS_PER_MS);
+        assert_true(talker->has_ended);
+        world_fini(&world);
+        epoch_unregister();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_reactor_ends_while_input_is_paused),
                 cmocka_unit_test(a_peer_that_was_cut_reads_what_the_network_has_for_it),
+                cmocka_unit_test(a_peer_that_one_burst_leaves_behind_is_cut),
                 cmocka_unit_test(held_input_is_taken_whole_and_in_order),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
