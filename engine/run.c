@@ -195,9 +195,9 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
                 log_backend(first->io);
                 status = crew_serve(crew, watch, settings, reload, error);
         }
-        watch_free(watch);
         auth_stop(auth);
         reload_stop(reload);
+        watch_free(watch); /* not before: a loader may hang in a file, and SIGTERM is to end us then, too */
         crew_free(crew);
         auth_free(auth);
         epoch_unregister();
