@@ -1,7 +1,7 @@
 /* question: what one connection asks of every reactor: its losses, its connections. The asking connection is held, each
  * reactor writes its answer in its own turn, and the last of them gives the whole to the asker. Nothing waits.
  *
- * Belongs to the asker's reactor; `answers[i]` and `sizes[i]` belong to reactor i between its QUESTION and its ANSWER.
+ * Belongs to the asker's reactor; `answers[i]` belongs to reactor i between its QUESTION and its ANSWER.
  */
 #ifndef SPATE_ENGINE_QUESTION_H
 #define SPATE_ENGINE_QUESTION_H

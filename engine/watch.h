@@ -9,8 +9,7 @@
  * Signals are blocked in every other thread and taken here: a reactor that hangs, the first one included, can so
  * neither swallow SIGTERM nor hold up the end.
  *
- *      watch_new ─▶ (reactors are made) ─▶ watch_start ─▶ watch_stops(), watch_reloads() … ─▶ watch_halting ─▶
- * watch_free
+ *      watch_new ─▶ (reactors are made) ─▶ watch_start ─▶ watch_stops() … ─▶ watch_halting ─▶ watch_free
  */
 #ifndef SPATE_ENGINE_WATCH_H
 #define SPATE_ENGINE_WATCH_H

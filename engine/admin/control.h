@@ -1,8 +1,8 @@
 /* control: what an operator asks of the running server at the admin address: to read its configuration again, or to
  * end. The connection that asks for a reload is held until it is known what came of it; nothing waits otherwise.
  *
- *      POST /reload ─▶ control_ask_reload ─▶ is_reload_asked ─▶ (the loop of the first reactor does it) ─▶
- * control_reloaded POST /drain  ─▶ control_ask_drain ─▶ SIGTERM to ourselves: one way to end, not two
+ *      POST /reload ─▶ control_ask_reload ─▶ is_reload_asked ─▶ (the first reactor's loop) ─▶ control_reloaded
+ *      POST /drain  ─▶ control_ask_drain ─▶ SIGTERM to ourselves: one way to end, not two
  *
  * Belongs to the thread of the first reactor, which has the admin address. */
 #ifndef SPATE_ENGINE_ADMIN_CONTROL_H
