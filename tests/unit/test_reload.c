@@ -149,6 +149,17 @@ static void server_stop(struct server *server)
         cores_free(server->cores);
 }
 
+/* What came of it is told to whoever asked, who takes it from the heap. Without memory it is not. */
+static void take_outcome(struct server *server, int failed, const char *error)
+{
+        struct reload_outcome outcome;
+        if (!reload_take_outcome(server->reload, &outcome))
+                return;
+        assert_int_equal(outcome.is_taken, failed == 0);
+        assert_string_equal(outcome.error, failed == 0 ? "" : error);
+        assert_false(reload_take_outcome(server->reload, &outcome));
+}
+
 /* The log of hundreds of faults is not for whoever reads the tests. */
 static int reload_quietly(struct server *server, bool with_users, struct users **users, char *error)
 {
@@ -160,6 +171,7 @@ static int reload_quietly(struct server *server, bool with_users, struct users *
         dup2(standard_error, STDERR_FILENO);
         close(standard_error);
         close(nowhere);
+        take_outcome(server, failed, error);
         return failed;
 }
 
