@@ -53,7 +53,8 @@ int cores_new(struct cores **cores, const struct cores_settings *settings);
 void cores_free(struct cores *cores);
 
 /* Every reactor takes these up in its next turn, at once where it sleeps. They stay until the reactors are freed, or
- * until others were published and then retired (base/epoch). One thread at a time, any. */
+ * until others were published and then retired (base/epoch). Each with an `edition` of its own. One thread at a time,
+ * any. */
 void cores_publish_settings(struct cores *cores, const struct reactor_settings *settings);
 /* On a reactor's thread, good until the turn ends. */
 const struct reactor_settings *cores_published_settings(const struct cores *cores);

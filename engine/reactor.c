@@ -606,7 +606,7 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
                                  lag_policies_in_use(own->lag), own->block_ns);
         if (reactor->gate != NULL)
                 auth_change_timeout(reactor->gate, own->auth_timeout_ns);
-        reactor->adopted = settings;
+        own->edition = settings->edition;
 }
 
 /* ---- the turn ---- */
@@ -641,7 +641,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         int total = count;
         /* In front of all that looks at them: while we slept, the ones before may have been freed. */
         const struct reactor_settings *published = cores_published_settings(reactor->cores);
-        if (unlikely(published != reactor->adopted))
+        if (unlikely(published != NULL && published->edition != reactor->settings.edition))
                 reactor_adopt(reactor, published);
         /* With sends queued the poll does not sleep: its time is theirs. */
         if (has_sends)

@@ -55,6 +55,7 @@ struct reactor_settings {
         unsigned number;              /* which reactor */
         int cpu;                      /* that it is pinned to; -1: none */
         const char *file;             /* that the options were read from, for people; NULL: none */
+        uint64_t edition;             /* goes up with each that is published: an address may come again */
 };
 
 /* The process's share of a CPU, between two who asked; the first reactor's. */
@@ -75,8 +76,7 @@ struct control;
 
 struct reactor {
         struct reactor_settings settings;
-        struct control *control;                /* the first one's; NULL: nobody can be asked for a reload, or to end */
-        const struct reactor_settings *adopted; /* the published ones that ours were taken from last */
+        struct control *control; /* the first one's; NULL: nobody can be asked for a reload, or to end */
         struct io *io;
         struct cores *cores;
         struct bell *bell; /* ours */

@@ -104,6 +104,7 @@ static unsigned reload_publish(struct reload *reload, struct settings *settings)
         unsigned changes_count = log_changes(&before->options, &settings->options);
         settings->reactor.auth = before->reactor.auth;
         settings->reactor.heap_bytes = before->reactor.heap_bytes;
+        settings->reactor.edition = before->reactor.edition + 1;
         log_set_level(settings->log_level);
         settings_log_doubts(settings);
         if (reload->auth != NULL)

@@ -333,9 +333,31 @@ static void a_peer_that_one_burst_leaves_behind_is_cut(void **state)
         epoch_unregister();
 }
 
+/* A reactor that sleeps through two reloads may find the third one's settings where those were that it has: they have
+ * been freed, and the heap likes to give the same place again. */
+static void settings_are_taken_up_also_where_others_were_before(void **state)
+{
+        (void)state;
+        struct sim_settings sim = sim_settings_calm(4, SIM_KERNEL);
+        struct world world;
+        epoch_register();
+        world_init(&world, &sim, 4, 0);
+        struct reactor_settings published = world.reactor->settings;
+        for (uint32_t i = 1; i <= 3; i++) {
+                published.edition++;
+                published.pings_out_max = 10 * i;
+                cores_publish_settings(world.cores, &published);
+                turn_for(&world, NS_PER_MS);
+                assert_int_equal(world.reactor->settings.pings_out_max, 10 * i);
+        }
+        world_fini(&world);
+        epoch_unregister();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(settings_are_taken_up_also_where_others_were_before),
                 cmocka_unit_test(a_reactor_ends_while_input_is_paused),
                 cmocka_unit_test(a_peer_that_was_cut_reads_what_the_network_has_for_it),
                 cmocka_unit_test(a_peer_that_one_burst_leaves_behind_is_cut),
