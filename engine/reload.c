@@ -18,7 +18,7 @@
 
 #define LOADER_NICE 5 /* a reload waits; who is in does not */
 #define SHOWN_BYTES 256
-#define OUTCOME_SLOTS 8 /* one for each that is asked for; they are taken before the next is */
+#define OUTCOME_SLOTS 8 /* at most two are under way, and asking for another takes what was not taken */
 
 struct reload {
         struct config_sources sources;
@@ -318,6 +318,8 @@ void reload_free(struct reload *reload)
 
 bool reload_ask(struct reload *reload)
 {
+        struct reload_outcome older;
+        (void)reload_take_outcome(reload, &older); /* of those under way only the last is told */
         if (reload->auth != NULL) {
                 auth_reload(reload->auth);
         } else if (reload->has_thread) {

@@ -161,7 +161,7 @@ static void take_outcome(struct server *server, int failed, const char *error)
 }
 
 /* The log of hundreds of faults is not for whoever reads the tests. */
-static int reload_quietly(struct server *server, bool with_users, struct users **users, char *error)
+static int load_quietly(struct server *server, bool with_users, struct users **users, char *error)
 {
         int standard_error = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
         dup2(nowhere, STDERR_FILENO);
@@ -171,6 +171,12 @@ static int reload_quietly(struct server *server, bool with_users, struct users *
         dup2(standard_error, STDERR_FILENO);
         close(standard_error);
         close(nowhere);
+        return failed;
+}
+
+static int reload_quietly(struct server *server, bool with_users, struct users **users, char *error)
+{
+        int failed = load_quietly(server, with_users, users, error);
         take_outcome(server, failed, error);
         return failed;
 }
@@ -345,6 +351,25 @@ static void nothing_changes_when_nothing_has_changed(void **state)
         server_stop(&server);
 }
 
+static void of_many_that_nobody_has_heard_of_the_last_is_told(void **state)
+{
+        (void)state;
+        struct server server;
+        char error[OPTIONS_ERROR_BYTES] = "";
+        begin(&server);
+        for (int i = 0; i < 20; i++) {
+                struct users *users = NULL;
+                write_file(path, i < 19 ? "" : first_file);
+                reload_ask(server.reload);
+                assert_int_equal(load_quietly(&server, true, &users, error) == 0, i == 19);
+                users_free(users);
+        }
+        struct reload_outcome outcome;
+        assert_true(reload_take_outcome(server.reload, &outcome));
+        assert_true(outcome.is_taken);
+        server_stop(&server);
+}
+
 /* ---- while others read ---- */
 
 struct reader {
@@ -417,6 +442,7 @@ int main(void)
                 cmocka_unit_test(every_allocation_that_fails_leaves_all_as_it_was),
 #endif
                 cmocka_unit_test(nothing_changes_when_nothing_has_changed),
+                cmocka_unit_test(of_many_that_nobody_has_heard_of_the_last_is_told),
                 cmocka_unit_test(readers_see_one_whole_or_the_other),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
