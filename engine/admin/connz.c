@@ -137,6 +137,20 @@ bool connz_read(struct span query, struct question_terms *terms, char error[CONN
 
 /* ---- one row ---- */
 
+#define ROW_BYTES 64 /* of a subscription, besides its subject */
+
+/* One reactor's answer. */
+struct listing {
+        FILE *out;
+        size_t left_bytes; /* for lists of subscriptions */
+};
+
+static size_t list_bytes(const struct reactor *reactor)
+{
+        size_t part = CONNZ_LISTS_BYTES / reactor->cores->count;
+        return part < CONNZ_LIST_BYTES ? part : CONNZ_LIST_BYTES;
+}
+
 static void write_text(FILE *out, const char *name, struct span text)
 {
         if (name != NULL)
@@ -163,14 +177,25 @@ static void write_address(FILE *out, const char *address)
         fprintf(out, ",\"port\":%lu", port);
 }
 
-static void write_subjects(FILE *out, const struct session *session)
+/* May one more be listed, the `count`th of its connection? Takes what it is about to cost. */
+static bool list_goes_on(struct listing *listing, const struct subscription *subscription, unsigned count)
+{
+        size_t bytes = ROW_BYTES + route_text(subscription->route).size;
+        if (count == CONNZ_SUBJECTS_MAX || listing->left_bytes < bytes)
+                return false;
+        listing->left_bytes -= bytes;
+        return true;
+}
+
+static void write_subjects(struct listing *listing, const struct session *session)
 {
         unsigned count = 0;
+        FILE *out = listing->out;
         fputs(",\"subscriptions_list\":[", out);
         list_for_each(&session->subscriptions, link)
         {
                 const struct subscription *subscription = list_entry(link, struct subscription, session_link);
-                if (count == CONNZ_SUBJECTS_MAX)
+                if (!list_goes_on(listing, subscription, count))
                         break;
                 fputs(count++ > 0 ? "," : "", out);
                 write_text(out, NULL, route_text(subscription->route));
@@ -178,14 +203,15 @@ static void write_subjects(FILE *out, const struct session *session)
         fputc(']', out);
 }
 
-static void write_subscriptions(FILE *out, const struct session *session)
+static void write_subscriptions(struct listing *listing, const struct session *session)
 {
         unsigned count = 0;
+        FILE *out = listing->out;
         fputs(",\"subscriptions_list_detail\":[", out);
         list_for_each(&session->subscriptions, link)
         {
                 const struct subscription *subscription = list_entry(link, struct subscription, session_link);
-                if (count == CONNZ_SUBJECTS_MAX)
+                if (!list_goes_on(listing, subscription, count))
                         break;
                 fputs(count++ > 0 ? ",{\"subject\":" : "{\"subject\":", out);
                 write_text(out, NULL, route_text(subscription->route));
@@ -200,8 +226,10 @@ static void write_subscriptions(FILE *out, const struct session *session)
         fputc(']', out);
 }
 
-static void write_row(FILE *out, const struct reactor *reactor, const struct session *session, unsigned detail)
+static void write_row(struct listing *listing, const struct reactor *reactor, const struct session *session,
+                      unsigned detail)
 {
+        FILE *out = listing->out;
         char start[NATSTEXT_BYTES], last[NATSTEXT_BYTES], uptime[NATSTEXT_BYTES], idle[NATSTEXT_BYTES];
         uint64_t now_ns = io_now_ns(reactor->io), unix_ns = clock_read_ns(CLOCK_REALTIME);
         uint64_t open_ns = now_ns - session->peer.opened_ns, idle_ns = now_ns - session->input_ns;
@@ -224,9 +252,9 @@ static void write_row(FILE *out, const struct reactor *reactor, const struct ses
         if ((detail & DETAIL_USER) != 0 && session->login.user != NULL)
                 write_text(out, "authorized_user", session->login.user->name);
         if ((detail & DETAIL_SUBJECTS) != 0 && session->subscriptions_count > 0)
-                write_subjects(out, session);
+                write_subjects(listing, session);
         if ((detail & DETAIL_SUBSCRIPTIONS) != 0 && session->subscriptions_count > 0)
-                write_subscriptions(out, session);
+                write_subscriptions(listing, session);
         fputs("}\n", out);
 }
 
@@ -273,12 +301,13 @@ static char *connz_write(struct reactor *reactor, const struct question_terms *t
                 free(rows);
                 return NULL;
         }
+        struct listing listing = {.out = out, .left_bytes = list_bytes(reactor)};
         best_init(&best, rows, rows_max + 1);
         offer_all(&best, reactor, terms->order);
         best_sort(&best);
         for (uint64_t i = from; i < best.count && i < rows_max; i++) {
                 fprintf(out, "%0*" PRIu64, SCORE_DIGITS, rows[i].score);
-                write_row(out, reactor, rows[i].what, terms->detail);
+                write_row(&listing, reactor, rows[i].what, terms->detail);
         }
         free(rows);
         if (fclose(out) == 0)

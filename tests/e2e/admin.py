@@ -351,6 +351,20 @@ def _():
             wire.close()
 
 
+@it('lists so many subscriptions on /connz as are worth a turn and the memory, and counts all of them')
+def _():
+    subject = 'long.' + 'x' * 1000
+    with Watched() as server:
+        wires = [client(server, *[f'SUB {subject}.{n} {n}' for n in range(900)], name=str(i)) for i in range(6)]
+        for query, name in (('subs=true', 'subscriptions_list'), ('subs=detail', 'subscriptions_list_detail')):
+            status, _, body = server.ask('/connz?' + query)
+            rows = json.loads(body)['connections']
+            assert status == 200 and [row['subscriptions'] for row in rows] == [900] * 6, rows
+            assert 10 < sum(len(row[name]) for row in rows) < 6 * 900 and len(body) < 5 << 20, len(body)
+        for wire in wires:
+            wire.close()
+
+
 def raw_client(server, name, *lines):
     """A socket that reads nothing by itself, with little room."""
     connection = socket.socket()
