@@ -147,6 +147,13 @@ static int crew_serve(struct crew *crew, struct watch *watch, const struct setti
         return EXIT_OK;
 }
 
+/* What this machine lacks for a moment is no fault of the configuration: the next start may have it. */
+static int status_of(int failed)
+{
+        bool is_lack = failed == -ENOMEM || failed == -EAGAIN || failed == -EMFILE || failed == -ENFILE;
+        return is_lack ? EXIT_FAILED : EXIT_CONFIG;
+}
+
 /* The settings are the reload's. */
 static int run_with(struct settings *settings, struct reload *reload, struct config *config,
                     uint64_t (*heap_bytes)(void), char error[OPTIONS_ERROR_BYTES])
@@ -171,7 +178,7 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
         if (failed != 0) {
                 auth_free(auth);
                 watch_free(watch);
-                return EXIT_CONFIG;
+                return status_of(failed);
         }
         settings->reactor.auth = auth;
         settings_fit_descriptors(settings);
@@ -229,7 +236,7 @@ static int run_options(struct options *options, struct config *config, const str
         }
         if (failed == -ENOMEM)
                 snprintf(error, OPTIONS_ERROR_BYTES, "cannot start: no memory is left");
-        int status = failed != 0 ? EXIT_CONFIG : run_with(settings, reload, config, heap_bytes, error);
+        int status = failed != 0 ? status_of(failed) : run_with(settings, reload, config, heap_bytes, error);
         reload_free(reload);
         return status;
 }
