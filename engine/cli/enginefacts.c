@@ -2,13 +2,11 @@
 #include "engine/cli/enginefacts.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/base/clock.h"
 #include "engine/base/socketholder.h"
 #include "engine/cli/adminlink.h"
 #include "engine/listening.h"
@@ -122,21 +120,6 @@ static void read_listener(const char *address, bool is_admin, void *context)
 
 /* ---- the running engine ---- */
 
-/* Waits for the answer; false: link->error says why there is none. */
-static bool ask_status(struct adminlink *link, int *status, struct span *body)
-{
-        if (adminlink_ask(link, "/status") != 0)
-                return false;
-        for (;;) {
-                int taken = adminlink_take(link, status, body);
-                if (taken != 0)
-                        return taken == 1;
-                struct pollfd poller = {.fd = link->fd, .events = POLLIN};
-                uint64_t now_ns = clock_monotonic_ns(), left_ns = link->until_ns > now_ns ? link->until_ns - now_ns : 0;
-                poll(&poller, 1, (int)(left_ns / NS_PER_MS) + 1);
-        }
-}
-
 static void read_status(struct enginefacts *facts, uint64_t timeout_ns)
 {
         struct endpoint endpoint;
@@ -149,8 +132,8 @@ static void read_status(struct enginefacts *facts, uint64_t timeout_ns)
                 snprintf(facts->status_error, sizeof facts->status_error, "%.200s", error);
                 return;
         }
-        adminlink_init(&link, &endpoint, timeout_ns);
-        if (!ask_status(&link, &status, &body))
+        adminlink_init(&link, &endpoint, timeout_ns, timeout_ns);
+        if (adminlink_ask(&link, "/status") != 0 || adminlink_wait(&link, &status, &body) != 0)
                 snprintf(facts->status_error, sizeof facts->status_error, "%.200s", link.error);
         else if (status == 200)
                 facts->status = json_loadb((const char *)body.bytes, body.size, 0, &unused);

@@ -5,64 +5,8 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
-#include <strings.h>
 
 #include "engine/cli/escape.h"
-
-#define HEAD_BYTES_MAX ((size_t)16 << 10)
-
-/* ---- HTTP ---- */
-
-/* The value of Content-Length in a head, -1 when there is none, -EPROTO (less than -1) when it is no number. */
-static int64_t content_length(struct span head)
-{
-        static const char name[] = "\r\ncontent-length:";
-        int64_t length = 0;
-        size_t at = 0;
-        while (at + strlen(name) <= head.size && strncasecmp((const char *)head.bytes + at, name, strlen(name)) != 0)
-                at++;
-        if (at + strlen(name) > head.size)
-                return -1;
-        at += strlen(name);
-        while (at < head.size && head.bytes[at] == ' ')
-                at++;
-        size_t first = at;
-        for (; at < head.size && head.bytes[at] >= '0' && head.bytes[at] <= '9' && at - first < 12; at++)
-                length = length * 10 + (head.bytes[at] - '0');
-        return at == first || at == head.size || head.bytes[at] != '\r' ? -EPROTO : length;
-}
-
-int statusview_body(struct span answer, bool is_ended, int *status, struct span *body)
-{
-        static const char version[] = "HTTP/1.";
-        size_t known = answer.size < strlen(version) ? answer.size : strlen(version);
-        if (known > 0 && memcmp(answer.bytes, version, known) != 0)
-                return -EPROTO;
-        const uint8_t *end = answer.size == 0 ? NULL : memmem(answer.bytes, answer.size, "\r\n\r\n", 4);
-        if (end == NULL)
-                return answer.size > HEAD_BYTES_MAX ? -EPROTO : 0;
-        struct span head = span_of(answer.bytes, (size_t)(end - answer.bytes) + 2);
-        if (head.size < strlen("HTTP/1.1 200\r\n") || head.bytes[8] != ' ')
-                return -EPROTO;
-        *status = 0;
-        for (size_t i = 9; i < 12; i++) {
-                if (head.bytes[i] < '0' || head.bytes[i] > '9')
-                        return -EPROTO;
-                *status = *status * 10 + (head.bytes[i] - '0');
-        }
-        int64_t length = content_length(head);
-        *body = span_skip(answer, head.size + 2);
-        if (length == -1)
-                return is_ended ? 1 : 0;
-        if (length < 0)
-                return -EPROTO;
-        if (body->size < (size_t)length)
-                return 0;
-        body->size = (size_t)length;
-        return 1;
-}
-
-/* ---- the table ---- */
 
 /* Counters are named "name" or "name{labels}"; one name's labels are added up. */
 static uint64_t counter(const json_t *counters, const char *name)

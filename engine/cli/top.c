@@ -30,6 +30,7 @@ extern char **environ;
 #define BUSY_PART 10 /* answers may take one of so many parts of the time */
 #define NOTICE_NS (10 * NS_PER_S)
 #define RETRY_NS_MIN (NS_PER_S / 2)
+#define CONNECT_NS_MAX NS_PER_S /* the page stands still while a connection is made */
 #define PLAIN_WIDTH 120
 #define PLAIN_HEIGHT 100
 #define KEPT_ROWS "20" /* of each list, of each reactor */
@@ -526,7 +527,8 @@ static int top_check(struct top *top, int argc, char **argv)
                 return tell(EXIT_USAGE, "--admin is none: the engine has no such address, so it cannot be asked");
         if (endpoint_parse(&endpoint, admin, "http://", "8222", error) != 0)
                 return tell(EXIT_USAGE, "--admin: %s", error);
-        adminlink_init(&top->link, &endpoint, options_number(&top->options, TOP_TIMEOUT));
+        uint64_t timeout_ns = options_number(&top->options, TOP_TIMEOUT);
+        adminlink_init(&top->link, &endpoint, timeout_ns < CONNECT_NS_MAX ? timeout_ns : CONNECT_NS_MAX, timeout_ns);
         top->interval_ns = options_number(&top->options, TOP_INTERVAL);
         top->is_utf8 = terminal_is_utf8();
         top->has_colours = terminal_has_colours();

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ static void ends_init(struct ends *ends, uint64_t timeout_ns)
         assert_int_equal(getsockname(ends->listener, (struct sockaddr *)&address, &size), 0);
         snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(address.sin_port));
         assert_int_equal(endpoint_parse(&endpoint, text, "http://", "8222", error), 0);
-        adminlink_init(&ends->link, &endpoint, timeout_ns);
+        adminlink_init(&ends->link, &endpoint, timeout_ns, timeout_ns);
 }
 
 static void ends_hang_up(struct ends *ends)
@@ -51,7 +52,7 @@ static void ends_fini(struct ends *ends)
 }
 
 /* Reads one question from the connection that is there, or from a new one. */
-static void hear(struct ends *ends, const char *path)
+static void hear_request(struct ends *ends, const char *method, const char *path)
 {
         char text[1024] = "", expected[64];
         size_t size = 0;
@@ -63,9 +64,15 @@ static void hear(struct ends *ends, const char *path)
                 assert_true(got > 0);
                 size += (size_t)got;
         }
-        snprintf(expected, sizeof expected, "GET %s HTTP/1.1\r\n", path);
+        snprintf(expected, sizeof expected, "%s %s HTTP/1.1\r\n", method, path);
         assert_memory_equal(text, expected, strlen(expected));
         assert_non_null(strstr(text, "\r\nHost: 127.0.0.1:"));
+        assert_true((strcmp(method, "POST") == 0) == (strstr(text, "\r\nSpate-Admin: yes\r\n") != NULL));
+}
+
+static void hear(struct ends *ends, const char *path)
+{
+        hear_request(ends, "GET", path);
 }
 
 static void say(struct ends *ends, const char *text, size_t size)
@@ -93,11 +100,11 @@ static void assert_answered(struct ends *ends, const char *expected)
         assert_true(span_equal(body, span_of_text(expected)));
 }
 
-static void assert_failed(struct ends *ends, const char *expected)
+static void assert_failed(struct ends *ends, int error, const char *expected)
 {
         int status;
         struct span body;
-        assert_int_equal(take(ends, &status, &body), -1);
+        assert_int_equal(take(ends, &status, &body), error);
         assert_non_null(strstr(ends->link.error, expected));
         assert_int_equal(ends->link.fd, -1);
         assert_false(ends->link.is_waiting);
@@ -154,7 +161,7 @@ static void who_closes_without_an_answer_is_not_asked_for_ever(void **state)
         hear(&ends, "/a");
         say(&ends, "HTTP/1.1 2", 10);
         ends_hang_up(&ends);
-        assert_failed(&ends, "closed the connection before it had answered");
+        assert_failed(&ends, -EPIPE, "closed the connection before it had answered");
         /* It may come back. */
         assert_int_equal(adminlink_ask(&ends.link, "/b"), 0);
         hear(&ends, "/b");
@@ -164,8 +171,8 @@ static void who_closes_without_an_answer_is_not_asked_for_ever(void **state)
         ends_hang_up(&ends);
         ends.listener = -1;
         assert_int_equal(adminlink_ask(&ends.link, "/c"), 0);
-        assert_failed(&ends, "nobody listens");
-        assert_int_equal(adminlink_ask(&ends.link, "/d"), -1);
+        assert_failed(&ends, -ENOTCONN, "nobody listens");
+        assert_int_equal(adminlink_ask(&ends.link, "/d"), -ENOTCONN);
         ends_fini(&ends);
 }
 
@@ -176,13 +183,13 @@ static void silence_and_other_languages_are_told(void **state)
         ends_init(&ends, NS_PER_S / 20);
         assert_int_equal(adminlink_ask(&ends.link, "/a"), 0);
         hear(&ends, "/a");
-        assert_failed(&ends, "did not answer for 50 ms");
+        assert_failed(&ends, -ETIMEDOUT, "did not answer for 50 ms");
         ends_hang_up(&ends);
         ends.link.timeout_ns = 60 * NS_PER_S;
         assert_int_equal(adminlink_ask(&ends.link, "/a"), 0);
         hear(&ends, "/a");
         say(&ends, "INFO {}\r\n", 9);
-        assert_failed(&ends, "does not speak HTTP");
+        assert_failed(&ends, -EPROTO, "does not speak HTTP");
         ends_fini(&ends);
 }
 
@@ -203,6 +210,32 @@ static void bytes_that_nobody_asked_for_answer_no_question(void **state)
         ends_fini(&ends);
 }
 
+static void what_changes_something_is_asked_once_and_never_again(void **state)
+{
+        struct ends ends;
+        int status;
+        struct span body;
+        (void)state;
+        ends_init(&ends, 60 * NS_PER_S);
+        assert_int_equal(adminlink_ask(&ends.link, "/a"), 0);
+        hear(&ends, "/a");
+        say(&ends, ANSWER("kept"), strlen(ANSWER("kept")));
+        assert_answered(&ends, "kept");
+        ends_hang_up(&ends); /* so a question to this connection would be asked again */
+        assert_int_equal(adminlink_post(&ends.link, "/reload"), 0);
+        hear_request(&ends, "POST", "/reload");
+        ends_hang_up(&ends);
+        assert_failed(&ends, -EPIPE, "closed the connection before it had answered");
+        struct pollfd poller = {.fd = ends.listener, .events = POLLIN};
+        assert_int_equal(poll(&poller, 1, 0), 0);
+        assert_int_equal(adminlink_post(&ends.link, "/drain"), 0);
+        hear_request(&ends, "POST", "/drain");
+        say(&ends, ANSWER("done"), strlen(ANSWER("done")));
+        assert_int_equal(adminlink_wait(&ends.link, &status, &body), 0);
+        assert_true(span_equal(body, SPAN("done")));
+        ends_fini(&ends);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -211,6 +244,7 @@ int main(void)
                 cmocka_unit_test(who_closes_without_an_answer_is_not_asked_for_ever),
                 cmocka_unit_test(silence_and_other_languages_are_told),
                 cmocka_unit_test(bytes_that_nobody_asked_for_answer_no_question),
+                cmocka_unit_test(what_changes_something_is_asked_once_and_never_again),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/cli/adminlink.h"
 #include "engine/cli/endpoint.h"
 #include "engine/cli/escape.h"
 #include "engine/cli/incoming.h"
@@ -427,20 +428,20 @@ static void an_answer_is_whole_with_its_last_byte(void **state)
         int status;
         (void)state;
         for (size_t size = 0; size < text.size; size++)
-                assert_int_equal(statusview_body(against_the_edge(pages, span_of(text.bytes, size)), size % 2 == 0,
-                                                 &status, &body),
+                assert_int_equal(adminlink_body(against_the_edge(pages, span_of(text.bytes, size)), size % 2 == 0,
+                                                &status, &body),
                                  0);
-        assert_int_equal(statusview_body(against_the_edge(pages, text), false, &status, &body), 1);
+        assert_int_equal(adminlink_body(against_the_edge(pages, text), false, &status, &body), 1);
         assert_int_equal(status, 200);
         assert_span(body, "body");
         text = SPAN("HTTP/1.0 404 No\r\n\r\nuntil the end");
-        assert_int_equal(statusview_body(text, false, &status, &body), 0);
-        assert_int_equal(statusview_body(text, true, &status, &body), 1);
+        assert_int_equal(adminlink_body(text, false, &status, &body), 0);
+        assert_int_equal(adminlink_body(text, true, &status, &body), 1);
         assert_int_equal(status, 404);
         assert_span(body, "until the end");
-        assert_int_equal(statusview_body(SPAN("INFO {}"), false, &status, &body), -EPROTO);
-        assert_int_equal(statusview_body(SPAN("HTTP/1.1 x00 OK\r\n\r\n"), false, &status, &body), -EPROTO);
-        assert_int_equal(statusview_body(SPAN("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), false, &status, &body),
+        assert_int_equal(adminlink_body(SPAN("INFO {}"), false, &status, &body), -EPROTO);
+        assert_int_equal(adminlink_body(SPAN("HTTP/1.1 x00 OK\r\n\r\n"), false, &status, &body), -EPROTO);
+        assert_int_equal(adminlink_body(SPAN("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), false, &status, &body),
                          -EPROTO);
         munmap(pages, PAGES_BYTES + 4096);
 }
