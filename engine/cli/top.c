@@ -11,21 +11,18 @@
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/base/log.h"
 #include "engine/cli/adminlink.h"
-#include "engine/cli/command_table.h"
+#include "engine/cli/arguments.h"
+#include "engine/cli/client_rows.h"
+#include "engine/cli/tell.h"
 #include "engine/cli/terminal.h"
 #include "engine/cli/topformat.h"
 #include "engine/cli/topview.h"
 #include "engine/exit_table.h"
-#include "engine/option_table.h"
-
-extern char **environ;
 
 #define BUSY_PART 10 /* answers may take one of so many parts of the time */
 #define NOTICE_NS (10 * NS_PER_S)
@@ -38,7 +35,7 @@ extern char **environ;
 /* clang-format off */
 enum { TOP_ADMIN, TOP_INTERVAL, TOP_COUNT, TOP_ONCE, TOP_JSON, TOP_TIMEOUT, TOP_OPTIONS };
 static const struct option_row top_rows[TOP_OPTIONS] = {
-        [TOP_ADMIN] = {.name = "admin", .type = OPTION_TEXT, .value = "127.0.0.1:8222", .help = "the engine's admin address: HOST:PORT or unix:PATH"},
+        [TOP_ADMIN] = ROW_ADMIN,
         [TOP_INTERVAL] = {.name = "interval", .type = OPTION_TIME, .value = "1s", .min = NS_PER_S / 10, .max = 3600 * NS_PER_S, .help = "ask so often"},
         [TOP_COUNT] = {.name = "count", .type = OPTION_COUNT, .value = "0", .max = 1000000000, .help = "end after so many pages; 0: never, or after one where standard output is no terminal"},
         [TOP_ONCE] = {.name = "once", .type = OPTION_BOOL, .value = "false", .max = 1, .help = "print one page as plain text, of two samples an interval apart, and end"},
@@ -61,7 +58,7 @@ static const struct {
 };
 
 struct top {
-        struct options options;
+        struct arguments arguments;
         struct adminlink link;
         uint64_t interval_ns;
         uint64_t paced_ns; /* between the starts of two rounds, as the engine's answers allow; 0: the interval */
@@ -92,18 +89,6 @@ struct top {
         struct canvas shown; /* what the terminal shows */
         struct growing out;
 };
-
-__attribute__((format(printf, 2, 3))) static int tell(int code, const char *format, ...)
-{
-        va_list arguments;
-        fflush(stdout);
-        fprintf(stderr, "spate top: ");
-        va_start(arguments, format);
-        vfprintf(stderr, format, arguments);
-        va_end(arguments);
-        fputc('\n', stderr);
-        return code;
-}
 
 static const char *time_of_day(char out[16])
 {
@@ -292,7 +277,7 @@ static int show_page(struct top *top)
         terminal_size(&width, &height);
         if (canvas_init(&canvas, between(width, 1, CANVAS_WIDTH_MAX), between(height, 1, CANVAS_HEIGHT_MAX),
                         top->is_utf8) != 0)
-                return tell(EXIT_FAILED, "no memory is left");
+                return tell(EXIT_FAILED, "top", "no memory is left");
         draw(top, &canvas, false);
         top->out.size = 0;
         bool is_same_size = canvas.width == top->shown.width && canvas.height == top->shown.height;
@@ -318,7 +303,7 @@ static int print_page(struct top *top)
         else if (isatty(STDOUT_FILENO))
                 terminal_size(&width, &height);
         if (canvas_init(&canvas, between(width, TOPVIEW_WIDTH_MIN, CANVAS_WIDTH_MAX), PLAIN_HEIGHT, top->is_utf8) != 0)
-                return tell(EXIT_FAILED, "no memory is left");
+                return tell(EXIT_FAILED, "top", "no memory is left");
         draw(top, &canvas, true);
         top->out.size = 0;
         if (top->pages_count > 0)
@@ -334,7 +319,7 @@ static int print_json(struct top *top)
         struct topview view = {.sample = top->now, .rates = top->rates};
         char *text = topview_json(&view);
         if (text == NULL)
-                return tell(EXIT_FAILED, "no memory is left");
+                return tell(EXIT_FAILED, "top", "no memory is left");
         puts(text);
         free(text);
         return EXIT_OK;
@@ -421,8 +406,8 @@ static int wait_ms(const struct top *top, uint64_t now_ns)
 /* How many pages there will be; 0: no end. */
 static uint64_t pages_wanted(const struct top *top)
 {
-        uint64_t count = options_number(&top->options, TOP_COUNT);
-        if (options_number(&top->options, TOP_ONCE) != 0)
+        uint64_t count = options_number(&top->arguments.options, TOP_COUNT);
+        if (options_number(&top->arguments.options, TOP_ONCE) != 0)
                 return 1;
         return count == 0 && !top->is_page ? 1 : count;
 }
@@ -434,9 +419,9 @@ static int emit(struct top *top, size_t samples_before)
         if (top->samples_count == samples_before || top->samples_count < 2)
                 return EXIT_OK;
         if (!top->is_page)
-                code = options_number(&top->options, TOP_JSON) != 0 ? print_json(top) : print_page(top);
+                code = options_number(&top->arguments.options, TOP_JSON) != 0 ? print_json(top) : print_page(top);
         if (fflush(stdout) != 0 || ferror(stdout))
-                return tell(EXIT_FAILED, "cannot write to standard output: %s", strerror(errno));
+                return tell(EXIT_FAILED, "top", "cannot write to standard output: %s", strerror(errno));
         top->pages_count++;
         top->is_over |= pages_wanted(top) != 0 && top->pages_count >= pages_wanted(top);
         return code;
@@ -447,7 +432,7 @@ static int open_page(struct top *top)
 {
         int failed = terminal_open();
         top->is_open = failed == 0;
-        return failed == 0 ? EXIT_OK : tell(EXIT_FAILED, "cannot take the terminal: %s", strerror(-failed));
+        return failed == 0 ? EXIT_OK : tell(EXIT_FAILED, "top", "cannot take the terminal: %s", strerror(-failed));
 }
 
 static int top_turn(struct top *top, bool *has_keys)
@@ -459,7 +444,7 @@ static int top_turn(struct top *top, bool *has_keys)
                 {.fd = top->is_asking ? top->link.fd : -1, .events = POLLIN},
         };
         if (poll(pollers, array_count(pollers), wait_ms(top, clock_monotonic_ns())) < 0 && errno != EINTR)
-                return tell(EXIT_FAILED, "cannot wait: %s", strerror(errno));
+                return tell(EXIT_FAILED, "top", "cannot wait: %s", strerror(errno));
         if (top->is_open) {
                 struct terminal_signals signals = terminal_signals();
                 top->is_over |= signals.is_stopped;
@@ -475,7 +460,7 @@ static int top_turn(struct top *top, bool *has_keys)
         int code = emit(top, samples_before);
         /* Without a page nobody would see that it is tried again. */
         if (code == EXIT_OK && top->is_lost && !top->is_open)
-                return tell(EXIT_UNREACHABLE, "%s", top->trouble);
+                return tell(EXIT_UNREACHABLE, "top", "%s", top->trouble);
         if (code == EXIT_OK && top->is_page && !top->is_open && top->samples_count > 0)
                 code = open_page(top);
         if (code == EXIT_OK && top->is_open && top->is_stale && !top->is_over)
@@ -498,42 +483,27 @@ static int top_run(struct top *top)
 
 /* ---- the command line ---- */
 
-/* Not options: nobody is to write them on a command line, and none of ours. */
-static const char *const secrets[] = {
-#define SECRET(name, help) name,
-        ENVIRONMENT_TABLE(SECRET)
-#undef SECRET
-                NULL,
-};
-
 /* EXIT_OK: go on. */
-static int top_check(struct top *top, int argc, char **argv)
+static int top_check(struct top *top)
 {
-        char error[OPTIONS_ERROR_BYTES] = "", shown[160];
+        char error[ENDPOINT_ERROR_BYTES];
         struct endpoint endpoint;
-        int next = 2;
-        if (options_init(&top->options, top_rows, TOP_OPTIONS) != 0)
-                return tell(EXIT_FAILED, "no memory is left");
-        if (options_read_environment(&top->options, environ, secrets, error) != 0 ||
-            options_read_flags(&top->options, argc, argv, 2, &next, error) != 0)
-                return tell(EXIT_USAGE, "%s", error);
-        if (next < argc) {
-                log_quote(shown, sizeof shown, span_of_text(argv[next]));
-                return tell(EXIT_USAGE,
-                            "one argument too many, %s: this command takes only options; see spate top --help", shown);
-        }
-        const char *admin = options_text(&top->options, TOP_ADMIN);
+        if (top->arguments.placed_count > 0)
+                return tell_about("top", "one argument too many,", top->arguments.placed[0],
+                                  "this command takes only options; see spate top --help");
+        const char *admin = options_text(&top->arguments.options, TOP_ADMIN);
         if (strcmp(admin, "none") == 0)
-                return tell(EXIT_USAGE, "--admin is none: the engine has no such address, so it cannot be asked");
+                return tell(EXIT_USAGE, "top",
+                            "--admin is none: the engine has no such address, so it cannot be asked");
         if (endpoint_parse(&endpoint, admin, "http://", "8222", error) != 0)
-                return tell(EXIT_USAGE, "--admin: %s", error);
-        uint64_t timeout_ns = options_number(&top->options, TOP_TIMEOUT);
+                return tell(EXIT_USAGE, "top", "--admin: %s", error);
+        uint64_t timeout_ns = options_number(&top->arguments.options, TOP_TIMEOUT);
         adminlink_init(&top->link, &endpoint, timeout_ns < CONNECT_NS_MAX ? timeout_ns : CONNECT_NS_MAX, timeout_ns);
-        top->interval_ns = options_number(&top->options, TOP_INTERVAL);
+        top->interval_ns = options_number(&top->arguments.options, TOP_INTERVAL);
         top->is_utf8 = terminal_is_utf8();
         top->has_colours = terminal_has_colours();
-        top->is_page = terminal_is_capable() && options_number(&top->options, TOP_ONCE) == 0 &&
-                       options_number(&top->options, TOP_JSON) == 0;
+        top->is_page = terminal_is_capable() && options_number(&top->arguments.options, TOP_ONCE) == 0 &&
+                       options_number(&top->arguments.options, TOP_JSON) == 0;
         return EXIT_OK;
 }
 
@@ -541,7 +511,9 @@ int top_main(int argc, char **argv)
 {
         static struct top top;
         top = (struct top){.link = {.fd = -1}};
-        int code = top_check(&top, argc, argv);
+        int code = arguments_init(&top.arguments, "top", &top_options, argc, argv);
+        if (code == EXIT_OK)
+                code = top_check(&top);
         if (code == EXIT_OK) {
                 top.asked = calloc(1, sizeof *top.asked);
                 top.now = calloc(1, sizeof *top.now);
@@ -550,7 +522,7 @@ int top_main(int argc, char **argv)
                 top.history = calloc(1, sizeof *top.history);
                 bool is_whole = top.asked != NULL && top.now != NULL && top.before != NULL && top.rates != NULL &&
                                 top.history != NULL;
-                code = is_whole ? top_run(&top) : tell(EXIT_FAILED, "no memory is left");
+                code = is_whole ? top_run(&top) : tell(EXIT_FAILED, "top", "no memory is left");
         }
         free(top.asked);
         free(top.now);
@@ -560,6 +532,6 @@ int top_main(int argc, char **argv)
         canvas_fini(&top.shown);
         growing_fini(&top.out);
         adminlink_fini(&top.link);
-        options_fini(&top.options);
+        arguments_fini(&top.arguments);
         return code;
 }
