@@ -62,26 +62,11 @@ static int outlook_init(struct outlook *outlook, const char *command, const stru
 
 /* ---- check ---- */
 
-static bool asks_for_help(int argc, char **argv, int first)
-{
-        for (int i = first; i < argc; i++)
-                if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-                        return true;
-        return false;
-}
-
 int check_main(int argc, char **argv)
 {
         struct outlook outlook = {0};
         struct config_sources sources = {
                 .argc = argc, .argv = argv, .first = 2, .rows = option_rows, .rows_count = OPTIONS_COUNT};
-        if (asks_for_help(argc, argv, 2)) {
-                printf("usage: spate check [--config FILE] [options of spate run]\n\nReads what `spate run` would, "
-                       "says "
-                       "what is wrong with it, and starts nothing.\nexit status: 0 right, 2 usage, 78 "
-                       "configuration\n");
-                return EXIT_OK;
-        }
         int status = outlook_init(&outlook, "check", &sources);
         if (status == EXIT_OK) {
                 const struct settings *settings = outlook.settings;
@@ -326,10 +311,6 @@ int config_main(int argc, char **argv)
 {
         static const char *const names[] = {"show", "diff", "defaults"};
         const char *asked = argc > 2 ? argv[2] : "";
-        if (asks_for_help(argc, argv, 2)) {
-                printf("%s", config_usage);
-                return EXIT_OK;
-        }
         if (strcmp(asked, "show") == 0)
                 return config_show(argc, argv, false);
         if (strcmp(asked, "diff") == 0)
