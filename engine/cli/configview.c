@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/cli/tell.h"
 #include "engine/config.h"
 #include "engine/exit_table.h"
 #include "engine/settings.h"
@@ -81,7 +82,7 @@ int check_main(int argc, char **argv)
                         printf("no users\n");
         }
         outlook_fini(&outlook);
-        return status;
+        return tell_unwritten("check", status);
 }
 
 /* ---- config show and diff ---- */
@@ -181,10 +182,12 @@ static int print_json(const struct outlook *outlook, bool only_changed)
         }
         json_t *all = json_pack("{s:s?, s:b, s:o}", "file", options->file, "inline_users",
                                 outlook->config.has_inline_users, "options", rows);
-        int failed = all == NULL ? -1 : json_dumpf(all, stdout, JSON_INDENT(2));
+        if (all == NULL)
+                return tell(EXIT_FAILED, "config", "no memory is left");
+        json_dumpf(all, stdout, JSON_INDENT(2)); /* what cannot be written is told in the end */
         printf("\n");
         json_decref(all);
-        return failed == 0 ? EXIT_OK : EXIT_FAILED;
+        return EXIT_OK;
 }
 
 enum { SHOW_JSON = OPTIONS_COUNT, SHOW_OPTIONS };
@@ -312,11 +315,11 @@ int config_main(int argc, char **argv)
         static const char *const names[] = {"show", "diff", "defaults"};
         const char *asked = argc > 2 ? argv[2] : "";
         if (strcmp(asked, "show") == 0)
-                return config_show(argc, argv, false);
+                return tell_unwritten("config", config_show(argc, argv, false));
         if (strcmp(asked, "diff") == 0)
-                return config_show(argc, argv, true);
+                return tell_unwritten("config", config_show(argc, argv, true));
         if (strcmp(asked, "defaults") == 0 && argc == 3)
-                return config_defaults();
+                return tell_unwritten("config", config_defaults());
         const char *near = options_nearest(asked, names, array_count(names));
         if (near != NULL && strcmp(near, asked) != 0)
                 fprintf(stderr, "spate: there is no `spate config %s`: did you mean \"%s\"?\n", asked, near);

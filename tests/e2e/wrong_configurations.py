@@ -176,6 +176,12 @@ def right_ones(binary, path, examples):
         got = tuple(rows.get(key, {}).get(name) for name in ('value', 'source', 'origin'))
         if got != row:
             yield f'{key} is {row}, not {got} {said}'
+    # What goes into a file must not be cut short unnoticed.
+    for words in (['check'], ['config', 'show'], ['config', 'show', '--json'], ['config', 'diff', '--ping-max', '4'], ['config', 'defaults']):
+        with open('/dev/full', 'w', encoding='utf-8') as full:
+            done = subprocess.run([binary, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 1 or 'No space left' not in done.stderr:
+            yield f'{words} to a full disk: {done.returncode} {done.stderr!r}'
     # Names that a container platform sets are passed over, others are not.
     links = {'SPATE_SERVICE_HOST': '10.0.0.1', 'SPATE_SERVICE_PORT': '4222', 'SPATE_PORT': 'tcp://10.0.0.1:4222',
              'SPATE_SERVICE_PORT_NATS': '4222', 'SPATE_PORT_4222_TCP': 'tcp://10.0.0.1:4222', 'SPATE_PORT_4222_TCP_ADDR': '10.0.0.1',
