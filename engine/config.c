@@ -381,10 +381,15 @@ static void read_section(struct reading *reading, struct span name, const yaml_n
         const yaml_node_t *inline_node = config->users.users != NULL    ? config->users.users
                                          : config->users.tokens != NULL ? config->users.tokens
                                                                         : config->users.no_auth_user;
-        for (size_t i = 0; i < plain_count && config->has_inline_users; i++)
-                if (section.rows[i] == OPTION_USERS && values[i] != NULL)
+        config->names_users = config->has_inline_users;
+        for (size_t i = 0; i < plain_count; i++) {
+                if (section.rows[i] != OPTION_USERS || values[i] == NULL)
+                        continue;
+                config->names_users = true;
+                if (config->has_inline_users)
                         document_fault(reading->document, inline_node,
                                        "users stand here and in a users_file; keep one of the two");
+        }
 }
 
 static void read_version(struct document *document, const yaml_node_t *node)
@@ -438,10 +443,19 @@ void config_fini(struct config *config)
         *config = (struct config){0};
 }
 
-/* What a listener of the file has of its own goes with it, when flags or the environment name others. */
-static int drop_orphans(struct options *options, struct config *config)
+/* What a listener of the file has of its own goes with it, when flags or the environment name others. So do users, but
+ * not for nobody: a variable that was left blank somewhere would let everyone in. */
+static int drop_orphans(struct options *options, struct config *config, char error[OPTIONS_ERROR_BYTES])
 {
         const struct option_value *values = options->values;
+        char called[OPTIONS_ORIGIN_BYTES];
+        if (values[OPTION_USERS].source > OPTION_FROM_FILE && values[OPTION_USERS].text[0] == '\0' &&
+            config->names_users)
+                return options_refuse(
+                        options, OPTION_USERS, 0, error,
+                        "%s is empty: it would let everyone in, without the users of %s; leave it out, or "
+                        "take them out there",
+                        options_called(options, OPTION_USERS, called), options->file);
         if (values[OPTION_USERS].source > OPTION_FROM_FILE)
                 config->has_inline_users = false;
         if (values[OPTION_LISTEN].source > OPTION_FROM_FILE && values[OPTION_LAG_LISTENER].source == OPTION_FROM_FILE)
@@ -464,7 +478,7 @@ static int read_file(struct options *options, struct config *config, char error[
         if (bytes != NULL)
                 explicit_bzero(bytes, size);
         free(bytes);
-        return failed != 0 ? failed : drop_orphans(options, config);
+        return failed != 0 ? failed : drop_orphans(options, config, error);
 }
 
 /* Read by the client commands, who may share our environment. */

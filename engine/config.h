@@ -20,6 +20,7 @@ struct config {
         struct document document;
         struct users_nodes users; /* inline, as far as they are given */
         bool has_inline_users;
+        bool names_users; /* the file does, inline or as another file */
 };
 
 struct config_sources {

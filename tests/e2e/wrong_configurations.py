@@ -176,6 +176,17 @@ def right_ones(binary, path, examples):
         got = tuple(rows.get(key, {}).get(name) for name in ('value', 'source', 'origin'))
         if got != row:
             yield f'{key} is {row}, not {got} {said}'
+    # Whoever leaves a variable blank does not mean to let everyone in.
+    inline = 'auth: {users: [{name: alice, password: "%s"}]}\n' % HASH
+    for text in (inline, 'auth: {users_file: users.yaml}\n'):
+        write(path, text)
+        for arguments, environment in ((['--users', ''], {}), ([], {'SPATE_USERS': ''})):
+            status, out, said = check(binary, 'check', '--config', path, *arguments, environment=environment)
+            if status != 78 or 'is empty: it would let everyone in' not in said or path not in said:
+                yield f'{text!r} and no users in {environment} {arguments}: {status} {out} {said}'
+    status, out, said = check(binary, 'check', environment={'SPATE_USERS': ''})
+    if status != 0:
+        yield f'no users where none are named: {status} {said}'
     # What goes into a file must not be cut short unnoticed.
     for words in (['check'], ['config', 'show'], ['config', 'show', '--json'], ['config', 'diff', '--ping-max', '4'], ['config', 'defaults']):
         with open('/dev/full', 'w', encoding='utf-8') as full:
