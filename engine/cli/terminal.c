@@ -51,6 +51,12 @@ static void give_back(void)
         if (!terminal.is_taken)
                 return;
         terminal.is_taken = 0;
+        /* Somebody may have stopped it (Ctrl-S): nothing would leave, and we would wait for that. The kernel starts
+         * only what was stopped in the same way. */
+        if (terminal.has_keyboard) {
+                tcflow(STDOUT_FILENO, TCOOFF);
+                tcflow(STDOUT_FILENO, TCOON);
+        }
         ssize_t unused = write(STDOUT_FILENO, give, sizeof give - 1);
         (void)unused;
         if (terminal.has_keyboard)
@@ -189,6 +195,9 @@ int terminal_write(struct span bytes)
                 if (written < 0)
                         return -errno;
                 bytes = span_skip(bytes, (size_t)written);
+                /* A signal in the middle shows as less than all of it. */
+                if (bytes.size > 0 && (terminal.stop_wanted || terminal.suspend_wanted))
+                        return -EINTR;
         }
         return 0;
 }

@@ -82,6 +82,17 @@ def _():
                 has_ended_well(terminal)
 
 
+@it('top ends on SIGTERM on a terminal that was stopped with Ctrl-S, too')
+def _():
+    with engine() as server, Terminal(command(admin_of(server), '--interval', '100ms')) as terminal:
+        terminal.wait_for('● ready')
+        terminal.press('\x13')
+        while terminal.read(0.5):
+            pass
+        terminal.process.send_signal(signal.SIGTERM)
+        has_ended_well(terminal)
+
+
 @it('top gives the terminal back to the shell when it is suspended, and draws anew when it goes on')
 def _():
     if not shutil.which('bash'):
