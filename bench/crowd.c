@@ -832,8 +832,7 @@ static void member_open(struct crowd *crowd, struct member *member)
         member->fd = target_connect(target, member->stalls ? recipe->stall_room_bytes : 0);
         if (member->fd < 0) {
                 crowd_fail(crowd, member->fd == -EMFILE ? BENCH_FAILED : BENCH_UNREACHABLE, "%s: %s%s", target->text,
-                           strerror(-member->fd),
-                           member->fd == -EMFILE ? " (raise the limit of open files: ulimit -n)" : "");
+                           strerror(-member->fd), target_hint(-member->fd));
                 return;
         }
         if (member->publishes) {

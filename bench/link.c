@@ -40,7 +40,8 @@ int link_open(struct link *link, const struct recipe *recipe, char error[LINK_ER
         char hello[CONNECT_BYTES_MAX + 16] = "*1\r\n$4\r\nPING\r\n";
         *link = (struct link){.protocol = target->protocol, .fd = target_connect(target, 0)};
         if (link->fd < 0) {
-                snprintf(error, LINK_ERROR_BYTES, "%s: %s", target->text, strerror(-link->fd));
+                snprintf(error, LINK_ERROR_BYTES, "%s: %s%s", target->text, strerror(-link->fd),
+                         target_hint(-link->fd));
                 return BENCH_UNREACHABLE;
         }
         link->room = malloc(LINK_ROOM);

@@ -6,6 +6,7 @@
 
 #include "bench/bench.h"
 #include "engine/base/clock.h"
+#include "engine/base/options.h"
 #include "engine/base/socketholder.h"
 
 const char *const mode_names[MODES_COUNT] = {
@@ -179,7 +180,9 @@ static int row_set(struct recipe *recipe, const struct row *row, char *text, cha
                 return 0;
         }
         if (number_parse(text, &value) != 0) {
-                snprintf(error, RECIPE_ERROR_BYTES, "--%s: '%s' is not a number", row->name, text);
+                snprintf(error, RECIPE_ERROR_BYTES,
+                         "--%s: '%s' is not a number; it is written without a unit, as 500, 20k or 2M", row->name,
+                         text);
                 return -EINVAL;
         }
         if (value < (double)row->min || value > (double)row->max) {
@@ -208,6 +211,21 @@ static const struct row *row_find(const char *name, size_t size)
         return NULL;
 }
 
+static int option_unknown(const char *name, size_t size, char *error)
+{
+        const char *names[array_count(rows)];
+        char word[32];
+        snprintf(word, sizeof(word), "%.*s", (int)size, name);
+        for (size_t i = 0; i < array_count(rows); i++)
+                names[i] = rows[i].name;
+        const char *nearest = options_nearest(word, names, array_count(names));
+        if (nearest == NULL)
+                snprintf(error, RECIPE_ERROR_BYTES, "there is no option --%.*s; see --help", (int)size, name);
+        else
+                snprintf(error, RECIPE_ERROR_BYTES, "there is no option --%s; did you mean --%s?", word, nearest);
+        return -EINVAL;
+}
+
 static int option_parse(struct recipe *recipe, int argc, char **argv, int *at, char *error)
 {
         const char *name = argv[*at] + 2;
@@ -222,8 +240,7 @@ static int option_parse(struct recipe *recipe, int argc, char **argv, int *at, c
                 row = NULL;
         }
         if (row == NULL) {
-                snprintf(error, RECIPE_ERROR_BYTES, "there is no option --%.*s; see --help", (int)size, name);
-                return -EINVAL;
+                return option_unknown(name, size, error);
         }
         if (row->kind == KIND_BOOL) {
                 *(bool *)((char *)recipe + row->offset) = true;
@@ -247,7 +264,11 @@ static int mode_parse(struct recipe *recipe, const char *word, char *error)
                         return 0;
                 }
         }
-        snprintf(error, RECIPE_ERROR_BYTES, "there is no mode '%s'; see --help", word);
+        const char *nearest = options_nearest(word, mode_names, MODES_COUNT);
+        if (nearest == NULL)
+                snprintf(error, RECIPE_ERROR_BYTES, "there is no mode '%s'; see --help", word);
+        else
+                snprintf(error, RECIPE_ERROR_BYTES, "there is no mode '%s'; did you mean %s?", word, nearest);
         return -EINVAL;
 }
 
@@ -339,9 +360,13 @@ static int recipe_check(struct recipe *recipe, char *error)
                 return refuse(error, "--sample must leave somebody to check: at most as many as --subscribers");
         if (recipe->sample != 1 && recipe->run_ns + recipe->warmup_ns > SAMPLE_NS_MAX)
                 return refuse(error, "--sample answers no PING of the server: it is for at most 60 seconds in all");
-        if (recipe->subscribers % recipe->subjects != 0 && recipe->mode != MODE_CHURN)
-                return refuse(error,
-                              "--subscribers must be a multiple of --subjects, so that each event reaches as many");
+        if (recipe->subscribers % recipe->subjects != 0 && recipe->mode != MODE_CHURN) {
+                snprintf(error, RECIPE_ERROR_BYTES,
+                         "--subscribers %llu is no multiple of --subjects %llu, so some events would reach more than "
+                         "others",
+                         (unsigned long long)recipe->subscribers, (unsigned long long)recipe->subjects);
+                return -EINVAL;
+        }
         if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
         if (recipe->mode == MODE_CHURN && recipe->target.protocol != PROTOCOL_NATS)

@@ -148,8 +148,17 @@ int target_parse(struct target *target, const char *text, char error[TARGET_ERRO
                         return -EINVAL;
                 return resolve_host(target, text + size, schemes[i].port, error);
         }
-        snprintf(error, TARGET_ERROR_BYTES, "'%s': an address begins with nats://, redis://, unix: or ws://", text);
+        bool is_host = strchr(text, ':') != NULL && strchr(text, '/') == NULL;
+        snprintf(error, TARGET_ERROR_BYTES, "'%s': an address begins with nats://, redis://, unix: or ws://%s%s", text,
+                 is_host ? "; write nats://" : "", is_host ? text : "");
         return -EINVAL;
+}
+
+const char *target_hint(int failure)
+{
+        return failure == ECONNREFUSED || failure == ENOENT ? "; is the server running there?"
+               : failure == EMFILE                          ? "; raise the limit of open files: ulimit -n"
+                                                            : "";
 }
 
 int target_connect(const struct target *target, uint64_t receive_buffer_bytes)

@@ -28,7 +28,7 @@ struct target {
         char text[256]; /* as it was given */
 };
 
-#define TARGET_ERROR_BYTES 512
+#define TARGET_ERROR_BYTES 640
 
 /* 0 or -EINVAL with one line in `error`. */
 int target_parse(struct target *target, const char *text, char error[TARGET_ERROR_BYTES]);
@@ -44,5 +44,7 @@ void target_path(const struct target *target, const char *subject, char to[PATH_
 /* A connected, non-blocking socket without Nagle's delay, or -errno. `receive_buffer_bytes`: its SO_RCVBUF; 0: the
  * kernel's own. */
 int target_connect(const struct target *target, uint64_t receive_buffer_bytes);
+/* What to do about an errno of it, to stand behind its text: "; is the server running there?", or "". */
+const char *target_hint(int failure);
 
 #endif

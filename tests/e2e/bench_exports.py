@@ -124,7 +124,12 @@ def refusals(bench, folder):
                         (["latency", "--gather", "100"], "--gather is for fan and wildcard"),
                         (["fan", "--sample", "200"], "--sample must leave somebody to check"),
                         (["fan", "--sample", "2", "--seconds", "60"], "at most 60 seconds in all"),
-                        (["latency", "--repeats", "0"], "--repeats: 0 is not between")):
+                        (["latency", "--repeats", "0"], "--repeats: 0 is not between"),
+                        (["latency", "--secnds", "1"], "did you mean --seconds?"),
+                        (["latncy"], "did you mean latency?"),
+                        (["latency", "--size", "1KiB"], "without a unit"),
+                        (["latency", "127.0.0.1:4222"], "write nats://127.0.0.1:4222"),
+                        (["wildcard", "--subscribers", "20"], "20 is no multiple of --subjects 100")):
         done = subprocess.run([bench, *words], capture_output=True, text=True, timeout=60)
         expect(f"{' '.join(words)} is refused", (done.returncode, part in done.stderr), (2, True))
 
