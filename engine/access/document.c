@@ -89,6 +89,26 @@ static bool begins_with_tab(struct span text, unsigned line, struct option_place
         return at < text.size && text.bytes[at] == '\t';
 }
 
+/* What helps with the usual ones; found by what the parser says it saw, or was at. */
+static const char *parser_hint(const yaml_parser_t *parser)
+{
+        static const struct {
+                const char *said, *hint;
+        } hints[] = {
+                {"scanning an alias", "; a value that begins with * stands in quotes, as \"*\""},
+                {"scanning an anchor", "; a value that begins with & stands in quotes"},
+                {"cannot start any token", "; a value that begins with >, %, @ or ` stands in quotes, as \">\""},
+                {"expected node content", "; a value that begins with [, ] or , stands in quotes, as \"[::1]:4222\""},
+                {"mapping values are not allowed", "; is the line too far to the right, a blank missing behind the "
+                                                   "colon above it, or quotes around a value with a colon?"},
+        };
+        for (size_t i = 0; i < array_count(hints); i++)
+                if ((parser->problem != NULL && strstr(parser->problem, hints[i].said) != NULL) ||
+                    (parser->context != NULL && strstr(parser->context, hints[i].said) != NULL))
+                        return hints[i].hint;
+        return "";
+}
+
 static void parser_fault(struct document *document, const yaml_parser_t *parser, struct span text)
 {
         struct option_place place = place_of(parser->problem_mark), tab;
@@ -100,12 +120,12 @@ static void parser_fault(struct document *document, const yaml_parser_t *parser,
         else if (begins_with_tab(text, place.line, &tab) || begins_with_tab(text, place.line + 1, &tab))
                 fault_in_text(document, tab, "a tab stands where the line is indented; YAML takes only blanks there");
         else if (parser->context != NULL)
-                fault_in_text(document, place, "it is not YAML: %s, %s that begins in line %zu",
+                fault_in_text(document, place, "it is not YAML: %s, %s that begins in line %zu%s",
                               parser->problem == NULL ? "unknown" : parser->problem, parser->context,
-                              parser->context_mark.line + 1);
+                              parser->context_mark.line + 1, parser_hint(parser));
         else
-                fault_in_text(document, place, "it is not YAML: %s",
-                              parser->problem == NULL ? "unknown" : parser->problem);
+                fault_in_text(document, place, "it is not YAML: %s%s",
+                              parser->problem == NULL ? "unknown" : parser->problem, parser_hint(parser));
 }
 
 static bool parser_begin(struct document *document, yaml_parser_t *parser, struct span text)
@@ -135,10 +155,12 @@ static void look_for_anchors(struct document *document, struct span text)
                 }
                 if (token.type == YAML_ANCHOR_TOKEN || token.type == YAML_ALIAS_TOKEN)
                         fault_in_text(document, place_of(token.start_mark),
-                                      "%c%s: anchors and aliases are not taken here; write the value where it is meant",
+                                      "%c%s: anchors and aliases are not taken here; write the value where it is "
+                                      "meant, or in quotes if it begins with %c",
                                       token.type == YAML_ANCHOR_TOKEN ? '&' : '*',
                                       token.type == YAML_ANCHOR_TOKEN ? (const char *)token.data.anchor.value
-                                                                      : (const char *)token.data.alias.value);
+                                                                      : (const char *)token.data.alias.value,
+                                      token.type == YAML_ANCHOR_TOKEN ? '&' : '*');
                 is_over = token.type == YAML_STREAM_END_TOKEN || document->failed != 0;
                 yaml_token_delete(&token);
         }
