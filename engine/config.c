@@ -511,8 +511,14 @@ int config_users(struct config *config, const struct options *options, const str
                  struct users **users, char error[OPTIONS_ERROR_BYTES])
 {
         const char *path = options_text(options, OPTION_USERS);
-        if (path[0] != '\0')
-                return users_load(users, path, context, error);
+        if (path[0] != '\0') {
+                char place[OPTIONS_ORIGIN_BYTES], called[OPTIONS_ORIGIN_BYTES], origin[2 * OPTIONS_ORIGIN_BYTES];
+                bool is_from_file = options->values[OPTION_USERS].source == OPTION_FROM_FILE;
+                snprintf(origin, sizeof(origin), "%s%s%s",
+                         is_from_file ? options_origin(options, OPTION_USERS, 0, place) : "", is_from_file ? ": " : "",
+                         options_called(options, OPTION_USERS, called));
+                return users_load(users, path, origin, context, error);
+        }
         assert(config->has_inline_users);
         config->document.error = error;
         return users_read(users, &config->document, &config->users, context);

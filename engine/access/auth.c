@@ -385,7 +385,7 @@ static int worker_load(struct auth *auth, struct users **users, char error[OPTIO
                 .listeners = settings->listeners, .listeners_count = settings->listeners_count, .sets = &auth->sets};
         if (settings->load != NULL)
                 return settings->load(settings->load_context, &context, users, error);
-        return users_load(users, settings->path, &context, error);
+        return users_load(users, settings->path, "--users", &context, error);
 }
 
 static void worker_reload(struct auth *auth)

@@ -654,12 +654,12 @@ int users_parse(struct users **users, const char *name, struct span text, const 
         return document.failed;
 }
 
-int users_load(struct users **users, const char *path, const struct users_context *context,
+int users_load(struct users **users, const char *path, const char *origin, const struct users_context *context,
                char error[OPTIONS_ERROR_BYTES])
 {
         uint8_t *bytes;
         size_t size;
-        int failed = document_read_file(path, "--users", USERS_FILE_BYTES_MAX, &bytes, &size, error);
+        int failed = document_read_file(path, origin, USERS_FILE_BYTES_MAX, &bytes, &size, error);
         if (failed == 0)
                 failed = users_parse(users, path, span_of(bytes, size), context, error);
         if (bytes != NULL)

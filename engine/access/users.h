@@ -58,8 +58,9 @@ struct users_context {
         struct permission_sets *sets;
 };
 
-/* 0, or -errno with "FILE:LINE:COLUMN: what, why, how to fix" in `error`. */
-int users_load(struct users **users, const char *path, const struct users_context *context,
+/* 0, or -errno with "FILE:LINE:COLUMN: what, why, how to fix" in `error`; who named a file that cannot be read is
+ * `origin`: "--users", or "spate.yaml:7:15: auth.users_file". */
+int users_load(struct users **users, const char *path, const char *origin, const struct users_context *context,
                char error[OPTIONS_ERROR_BYTES]);
 /* The same of bytes in memory; `name` stands for the file in errors. */
 int users_parse(struct users **users, const char *name, struct span text, const struct users_context *context,

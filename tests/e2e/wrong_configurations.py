@@ -109,7 +109,7 @@ WRONG = [
     ('users', 'auth: {users: [{name: a, password: ' + HASH + ', listeners: [1.2.3.4:5]}]}\n', '1:110',
      ['--listen', '1.2.3.4:5']),
     ('users', 'auth: {user: []}\n', '1:8', ['did you mean "users"?']),
-    ('users', 'auth: {users_file: absent.yaml}\n', None, ['absent.yaml', 'No such file']),
+    ('users', 'auth: {users_file: absent.yaml}\n', '1:20', ['auth.users_file', 'absent.yaml', 'No such file']),
     # ---- what does not go together ----
     ('together', 'engine: {memory: 64MiB, reactors: 1, cpus: none}\nlag: {max_lag: 40MiB}\n', '2:16',
      ['lag.max_lag is more than half of engine.memory', 'raise the other']),
@@ -137,7 +137,7 @@ def wrong_ones(binary, path):
         write(path, text)
         status, out, said = check(binary, 'check', '--config', path)
         beginning = f'spate: {path}:{place}: ' if place else 'spate: '
-        if not place and 'No such file' not in words:
+        if not place:
             beginning += path
         missing = [word for word in words if word not in said]
         if status != 78 or out or said.count('\n') != 1 or not said.startswith(beginning) or missing:

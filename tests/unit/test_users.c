@@ -227,9 +227,9 @@ static void a_file_that_is_not_there_is_told(void **state)
         (void)state;
         struct users *users = NULL;
         char error[OPTIONS_ERROR_BYTES] = "";
-        assert_int_equal(users_load(&users, "/nonexistent/users", &context, error), -ENOENT);
+        assert_int_equal(users_load(&users, "/nonexistent/users", "--users", &context, error), -ENOENT);
         assert_non_null(strstr(error, "/nonexistent/users"));
-        assert_true(users_load(&users, "/", &context, error) < 0);
+        assert_true(users_load(&users, "/", "--users", &context, error) < 0);
         assert_non_null(strstr(error, "it is a folder"));
 }
 
@@ -243,7 +243,7 @@ static void a_file_is_read(void **state)
         char error[OPTIONS_ERROR_BYTES] = "";
         assert_true(file >= 0);
         assert_int_equal(write(file, text, sizeof text - 1), sizeof text - 1);
-        assert_int_equal(users_load(&users, path, &context, error), 0);
+        assert_int_equal(users_load(&users, path, "--users", &context, error), 0);
         assert_non_null(users_find(users, SPAN("a")));
         users_free(users);
         close(file);
