@@ -106,6 +106,12 @@ class Machine(unittest.TestCase):
 
 
 class There(Machine):
+    def test_help_tells_of_it_in_words(self):
+        status, said = self.tune('--help')
+        self.assertEqual(status, 0)
+        self.assertIn('tune-host: what a host can do', said)
+        self.assertNotIn('command -v', said)
+
     def test_plan_changes_nothing_and_names_what_differs(self):
         before = self.tree()
         status, said = self.tune('plan', *ALL)
