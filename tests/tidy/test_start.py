@@ -149,6 +149,7 @@ class Supervision(Start):
         self.assertEqual([word for word in said.split() if word.startswith('restart_in_ms=')],
                          [f'restart_in_ms={ms}' for ms in (20, 40, 50, 50)])
         self.assertIn('signal=ABRT', said)
+        self.assertNotIn('scripts/start: line', said)  # bash's own words for it
 
     def test_a_good_run_begins_anew(self):
         _, said = self.run_to_end(['1', '1', '1', '0'], '--supervise', '--backoff', '0.02', '--good-run', '0')
