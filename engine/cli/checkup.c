@@ -535,7 +535,7 @@ static void check_access(const struct facts *facts, struct finding *finding)
             is_writable   ? ": others may write it"
             : is_readable ? ": everyone may read the hashes"
                           : "");
-        mend(finding, "chmod 600 %s", engine->users_path);
+        mend(finding, "chmod g-w,o= %s, whose owner or group is the engine's user", engine->users_path);
 }
 
 /* ---- the running engine ---- */

@@ -140,7 +140,7 @@ def _():
         file.flush()
         os.chmod(file.name, 0o644)
         checks = doctor('--config', file.name, *FALLS)
-        says(checks['access'], 'WARN', 'chmod 600 ' + file.name)
+        says(checks['access'], 'WARN', 'chmod g-w,o= ' + file.name)
         assert 'needs 1000' in checks['open-files']['found'] or checks['open-files']['verdict'] == 'PASS', checks['open-files']
         file.write('nonsense: 1\n')
         file.flush()

@@ -334,7 +334,7 @@ static void a_users_file_is_for_its_owner_alone(void **state)
         assert_string_equal(look("access"), "PASS");
         facts.engine.users_mode = 0644;
         assert_string_equal(look("access"), "WARN");
-        assert_mends("chmod 600 /etc/spate/users.yaml");
+        assert_mends("chmod g-w,o= /etc/spate/users.yaml");
         facts.engine.users_mode = 0662;
         assert_string_equal(look("access"), "FAIL");
         facts.engine.users_error = -EACCES;
