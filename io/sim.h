@@ -45,6 +45,8 @@ struct sim_settings {
 
         /* Chances in 1/1024. */
         uint16_t short_send;    /* of a send (SIM_KERNEL): less is taken than there is room for, perhaps nothing */
+        uint16_t refused_send;  /* of a send (SIM_KERNEL): nothing is taken, and yet it is called writable soon: Linux
+                                   does that when TCP is short of memory */
         uint16_t late_release;  /* of an acknowledgement (SIM_TCP): it comes up to 16 latencies later */
         uint16_t retransmit;    /* of a segment (SIM_TCP): its lent bytes are read a second time */
         uint16_t split;         /* of an event: only a part of the bytes at hand is told by it */

@@ -217,6 +217,8 @@ void simpeer_hand_out(struct sim_peer *peer)
                 take = lent->size < room ? lent->size : room;
                 if (simnet_chance(net, net->settings.short_send))
                         take = simnet_draw(net, take + 1);
+                if (simnet_chance(net, net->settings.refused_send))
+                        take = 0;
         }
         simbytes_push(&peer->socket, lent->copy, take);
         peer->end += take;

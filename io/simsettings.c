@@ -64,5 +64,6 @@ struct sim_settings sim_settings_rough(uint64_t seed, enum sim_mode mode)
         settings.datagram_loss = rough_chance(&random, 32, 512);
         settings.stall_max_ns = rough_size(&random, 16, 26);
         settings.linger_max_ns = rough_size(&random, 16, 30);
+        settings.refused_send = rough_chance(&random, 32, 768);
         return settings;
 }
