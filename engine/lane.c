@@ -285,6 +285,13 @@ static void lane_wait(struct lanes *lanes, struct lane *lane, uint64_t now_ns)
         list_push_back(lane_is_patient(lane) ? &lanes->patient : &lanes->waiting, &lane->waiting_link);
 }
 
+/* In lanes->waiting or ->patient, and not because it has just become writable: then this turn's flush offers the network
+ * what it holds, which may take all. */
+static bool lane_is_kept_waiting(const struct lane *lane)
+{
+        return list_is_linked(&lane->waiting_link) && (lane->blocked || lane->lent_bytes > 0);
+}
+
 void lane_set_lag(struct lanes *lanes, struct lane *lane, struct lag lag)
 {
         bool may_be_dropped = (DROPPABLE_POLICIES >> lag.policy & 1) != 0;
@@ -341,7 +348,7 @@ static void lane_look(struct lanes *lanes, struct lane *lane)
 {
         uint64_t pending_bytes = held_bytes(lane_pending_bytes(lane));
         uint64_t cut_bytes = lane_cut_bytes(lanes, lane), skip_bytes = lane_skip_bytes(lanes, lane);
-        if (lane->is_cut)
+        if (lane->is_cut || !lane_is_kept_waiting(lane))
                 return;
         if (pending_bytes <= skip_bytes / 2)
                 lane->look_bytes = 0;
@@ -385,7 +392,7 @@ void lanes_look(struct lanes *lanes)
 static uint64_t lane_catch_up(struct lanes *lanes, struct lane *lane)
 {
         uint64_t skip_bytes = lane_skip_bytes(lanes, lane), cut_bytes = lane_cut_bytes(lanes, lane), cost_bytes = 0;
-        if (lane->is_cut || (!list_is_linked(&lane->waiting_link) && !lane->is_over))
+        if (lane->is_cut || (!lane_is_kept_waiting(lane) && !lane->is_over))
                 return 0; /* the network takes from it again, and may take all */
         lane->is_over = false;
         /* The limit as bytes, where what they take of the memory has reached it. */
@@ -664,8 +671,11 @@ void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t 
 void lane_writable(struct lanes *lanes, struct lane *lane)
 {
         lane->blocked = false;
-        list_remove(&lane->waiting_link);
-        if (!lane_is_drained(lane))
+        /* It keeps its place among those that wait until the network takes something: that it calls itself writable is
+         * no more than a hint. */
+        if (lane_is_drained(lane) || lane->ended)
+                list_remove(&lane->waiting_link);
+        else
                 lane_mark_ready(lanes, lane);
 }
 
@@ -874,7 +884,8 @@ static struct lane *lanes_shed_from(struct lanes *lanes, struct list *list, bool
         list_for_each(list, link)
         {
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
-                if (lane->is_cut || (!may_cut && !lane_may_skip(lane)) || lane_pending_bytes(lane) <= lane->lent_bytes)
+                if (lane->is_cut || !lane_is_kept_waiting(lane) || (!may_cut && !lane_may_skip(lane)) ||
+                    lane_pending_bytes(lane) <= lane->lent_bytes)
                         continue;
                 if (may_cut)
                         lane_cut(lanes, lane, LOSS_MEMORY_SHED);
@@ -908,6 +919,8 @@ static uint64_t lanes_cut_stalled(struct lanes *lanes, uint64_t now_ns)
                 struct lane *lane = list_entry(link, struct lane, waiting_link);
                 if (lane->is_cut)
                         continue; /* its peer gives it a second of its own */
+                if (!lane_is_kept_waiting(lane))
+                        continue; /* who was asleep with us may be awake, too */
                 if (lane->waiting_ns + lanes->stall_ns_max > now_ns)
                         return lane->waiting_ns + lanes->stall_ns_max;
                 lane_cut(lanes, lane, LOSS_SLOW_CONSUMER);

@@ -40,7 +40,7 @@ struct lane_span {
 struct lane {
         struct list link;         /* in its cohort's idle or behind list */
         struct list ready_link;   /* in lanes->ready: has something to send and may; or in lanes->cut */
-        struct list waiting_link; /* in lanes->waiting or ->patient: the network has some of it, or takes nothing */
+        struct list waiting_link; /* in lanes->waiting or ->patient: the network has some of it, or took nothing */
         struct lane_span *first;
         io_id id;
         /* What a send of the cohort's touches stands together. */

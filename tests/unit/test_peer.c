@@ -354,10 +354,41 @@ static void settings_are_taken_up_also_where_others_were_before(void **state)
         epoch_unregister();
 }
 
+/* Linux does so while TCP is short of memory: it would never end, and each try costs. */
+static void a_peer_whose_network_is_writable_and_takes_nothing_is_cut(void **state)
+{
+        (void)state;
+        static uint8_t operation[4096];
+        struct sim_settings sim = sim_settings_calm(4, SIM_KERNEL);
+        struct world world;
+        sim.refused_send = SIM_CHANCE_ONE;
+        epoch_register();
+        world_init(&world, &sim, 4, 0);
+        struct lanes *lanes = &world.reactor->lanes;
+        struct talker *talker = &talkers[0];
+        talker->peer = sim_connect(world.io, 0);
+        while (talker->of == NULL)
+                turn_for(&world, NS_PER_MS);
+        struct lane *lane = &talker->of->lane;
+        memcpy(lane_reserve(lanes, lane, sizeof operation, 0), operation, sizeof operation);
+        lane_commit(lanes, lane, sizeof operation, 0);
+        turn_for(&world, NS_PER_MS);
+        turn_for(&world, NS_PER_S / 2);
+        assert_false(talker->has_ended);
+        assert_true(io_statistics(world.io)->sends > 1000);
+        turn_for(&world, 2 * NS_PER_S);
+        assert_true(talker->has_ended);
+        reactor_sample(world.reactor);
+        assert_int_equal(counter_read(&world.reactor->counters, COUNT_DROPPED(LOSS_SLOW_CONSUMER)), 1);
+        world_fini(&world);
+        epoch_unregister();
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(settings_are_taken_up_also_where_others_were_before),
+                cmocka_unit_test(a_peer_whose_network_is_writable_and_takes_nothing_is_cut),
                 cmocka_unit_test(a_reactor_ends_while_input_is_paused),
                 cmocka_unit_test(a_peer_that_was_cut_reads_what_the_network_has_for_it),
                 cmocka_unit_test(a_peer_that_one_burst_leaves_behind_is_cut),
