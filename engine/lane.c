@@ -285,8 +285,8 @@ static void lane_wait(struct lanes *lanes, struct lane *lane, uint64_t now_ns)
         list_push_back(lane_is_patient(lane) ? &lanes->patient : &lanes->waiting, &lane->waiting_link);
 }
 
-/* In lanes->waiting or ->patient, and not because it has just become writable: then this turn's flush offers the network
- * what it holds, which may take all. */
+/* In lanes->waiting or ->patient, and not because it has just become writable: then this turn's flush offers the
+ * network what it holds, which may take all. */
 static bool lane_is_kept_waiting(const struct lane *lane)
 {
         return list_is_linked(&lane->waiting_link) && (lane->blocked || lane->lent_bytes > 0);

@@ -26,12 +26,14 @@
 #include "engine/base/list.h"
 #include "io/conns.h"
 #include "io/listeners.h"
+#include "io/retries.h"
 #include "io/socket.h"
 
 #define READY_MAX 1024
 #define ARENA_BUFFERS_MAX 32
 #define DATAGRAM_BYTES_MAX 65535u
 #define DATAGRAMS_PER_POLL 64
+#define RETRIES_PER_POLL 1024
 
 enum { FEATURE_NANOSECONDS, FEATURES_COUNT };
 
@@ -56,6 +58,8 @@ struct conn {
         bool wants_shutdown : 1; /* behind the queued send */
         bool closing : 1;
         bool reset : 1;
+        struct retry_state fares;
+        struct retry retry; /* while it waits, epoll is not asked whether it is writable */
 };
 
 static_assert(sizeof(struct conn) <= 128, "idle connections are cheap");
@@ -67,6 +71,7 @@ struct epoll {
         int wake_fd;
         struct conns conns;
         struct list dirty;
+        struct retries retries;
         uint32_t *queue; /* connections that have a send queued, a ring of conns_max rounded up */
         uint32_t queue_mask;
         uint32_t queue_head, queue_tail;
@@ -116,6 +121,7 @@ static struct conn *epoll_conn_new(struct epoll *epoll, int fd)
         if (conn == NULL)
                 return NULL;
         list_init(&conn->dirty);
+        retry_init(&conn->retry);
         conn->fd = fd;
         conn_make_dirty(epoll, conn);
         return conn;
@@ -133,6 +139,7 @@ static void epoll_conn_free(struct epoll *epoll, struct conn *conn)
         socket_close(conn->fd, conn->reset);
         conn->fd = -1;
         list_remove(&conn->dirty);
+        retry_cancel(&conn->retry);
         conns_give(&epoll->conns, conn);
 }
 
@@ -140,7 +147,8 @@ static void epoll_conn_free(struct epoll *epoll, struct conn *conn)
 static void conn_reconcile(struct epoll *epoll, struct conn *conn)
 {
         bool reads = !conn->paused && !conn->ended && !conn->connecting;
-        uint32_t interest = (reads ? EPOLLIN : 0u) | (conn->connecting || conn->awaits_writable ? EPOLLOUT : 0u);
+        bool writes = conn->connecting || (conn->awaits_writable && !retry_waits(&conn->retry));
+        uint32_t interest = (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u);
         if (interest == conn->interest)
                 return;
         struct epoll_event event = {.events = interest, .data.u64 = conns_id(&epoll->conns, conn)};
@@ -182,12 +190,15 @@ static void epoll_send_one(struct epoll *epoll, struct conn *conn, struct batch 
                 epoll->io.statistics.sends_short++;
                 if (error == 0 || error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == EINTR) {
                         conn->awaits_writable = true;
+                        (void)retries_short(&epoll->retries, &conn->retry, &conn->fares, sent_bytes, epoll->io.now_ns);
                 } else {
                         /* The receive tells the end. It mostly knows already; this makes sure of it. */
                         conn->error = -error;
                         shutdown(conn->fd, SHUT_RDWR);
                 }
                 conn_make_dirty(epoll, conn);
+        } else {
+                conn->fares = (struct retry_state){0};
         }
         conn->lent_bytes = 0;
         if (unlikely(conn->wants_shutdown))
@@ -290,6 +301,8 @@ static bool epoll_conn_ready(struct epoll *epoll, struct conn *conn, uint32_t re
         }
         if (conn->awaits_writable && (ready & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) {
                 conn->awaits_writable = false;
+                conn->fares.told = true;
+                retry_cancel(&conn->retry); /* it broke meanwhile */
                 conn_make_dirty(epoll, conn);
                 batch_add(batch, IO_WRITABLE, conns_id(&epoll->conns, conn));
         }
@@ -341,6 +354,9 @@ static void epoll_accept(struct epoll *epoll, struct batch *batch)
 
 static void epoll_reconcile(struct epoll *epoll, struct batch *batch)
 {
+        struct retry *retry;
+        for (int i = 0; i < RETRIES_PER_POLL && (retry = retries_take(&epoll->retries, epoll->io.now_ns)) != NULL; i++)
+                conn_make_dirty(epoll, container_of(retry, struct conn, retry));
         struct list dirty;
         list_init(&dirty);
         list_splice_back(&dirty, &epoll->dirty);
@@ -436,6 +452,8 @@ static int epoll_poll(struct io *io, struct io_event *events, int events_max, ui
                 int ready_max = batch.max - batch.count < READY_MAX ? batch.max - batch.count : READY_MAX;
                 uint64_t retry_ns = epoll->listeners.retry_ns;
                 uint64_t until_ns = deadline_ns < retry_ns ? deadline_ns : retry_ns;
+                if (epoll->retries.next_ns < until_ns)
+                        until_ns = epoll->retries.next_ns;
                 int ready_count = 0;
                 if (likely(ready_max > 0))
                         ready_count = epoll_sleep(epoll, ready_max, batch.count > 0 || any_newcomers ? 0 : until_ns);
@@ -510,6 +528,7 @@ static void epoll_close(struct io *io, io_id id, bool reset)
                 return;
         conn->closing = true;
         conn->reset = reset;
+        retry_cancel(&conn->retry);
         conn_make_dirty(epoll, conn);
 }
 
@@ -678,6 +697,7 @@ int io_epoll_start(struct io **io, const struct io_settings *settings)
         epoll->fd = -1;
         epoll->wake_fd = -1;
         list_init(&epoll->dirty);
+        retries_init(&epoll->retries);
         memcpy(epoll->features, feature_rows, sizeof(feature_rows));
         epoll->io = (struct io){
                 .operations = &epoll_operations,

@@ -38,7 +38,10 @@ enum io_event_kind {
                        * how many io_send()  calls are done with by this. sent < bytes: the rest must be sent again; then
                        * nothing is lent any more and the  connection takes no io_send() until its IO_WRITABLE (or it has
                        * ended) */
-        IO_WRITABLE,  /* id; after a short IO_RELEASED: sending is worth a try again */
+        IO_WRITABLE,  /* id; after a short IO_RELEASED: sending is worth a try again. A hint: the network may take
+                       * nothing once more. Each time that it does so, the next IO_WRITABLE comes later on kernel
+                       * backends, by 1 ms at first and 256 ms at last (longer where thousands wait like this), until
+                       * something is taken */
         IO_ENDED,    /* id; error = 0: the peer sent its end; -errno: the connection broke. No IO_RECEIVED follows. Lent
                       * bytes still come back. The engine has to call io_close(); when it goes on sending after the
                       * peer's end and the connection breaks then, a second IO_ENDED tells that */

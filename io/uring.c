@@ -38,6 +38,7 @@
 #include "io/buffers.h"
 #include "io/conns.h"
 #include "io/listeners.h"
+#include "io/retries.h"
 #include "io/socket.h"
 
 /* Newer than liburing 2.3. */
@@ -45,7 +46,8 @@
 #define IORING_SETUP_NO_SQARRAY (1U << 16)
 #endif
 
-#define WRITABLE_RETRY_NS (10 * NS_PER_MS)
+#define HALF_CLOSED_STEP 3 /* of io/retries.h: 8 ms */
+#define RETRIES_PER_POLL 1024
 #define CQ_ENTRIES_MAX 65536u
 #define TASK_ROUNDS_MAX 8
 #define DATAGRAM_BUFFERS_COUNT 256u
@@ -112,6 +114,8 @@ struct conn {
         bool wants_shutdown : 1;  /* behind the outstanding send */
         bool closing : 1;
         bool reset : 1;
+        struct retry_state fares;
+        struct retry retry; /* while it waits, no poll for POLLOUT is made */
 };
 
 static_assert(sizeof(struct conn) <= 128, "idle connections are cheap");
@@ -142,9 +146,8 @@ struct uring {
         struct msghdr datagram_header;
         struct list starved; /* like dirty, and served first: those whose receive ended before it got a buffer */
         struct list dirty;
-        struct list later; /* connections, by their link in dirty: they are put there at later_ns */
         struct list ready;
-        uint64_t later_ns; /* UINT64_MAX: none waits */
+        struct retries retries;
         struct listeners listeners;
         uint64_t wake_value;
         int wake_fd;
@@ -324,6 +327,7 @@ static struct conn *uring_conn_new(struct uring *uring, int fd)
                 return NULL;
         list_init(&conn->dirty);
         list_init(&conn->ready);
+        retry_init(&conn->retry);
         conn->fd = fd;
         conn_make_dirty(uring, conn);
         return conn;
@@ -340,6 +344,7 @@ static void uring_conn_free(struct uring *uring, struct conn *conn)
         }
         list_remove(&conn->dirty);
         list_remove(&conn->ready);
+        retry_cancel(&conn->retry);
         conns_give(&uring->conns, conn);
 }
 
@@ -442,13 +447,17 @@ static void uring_sent(struct uring *uring, const struct io_uring_cqe *cqe, stru
         if (unlikely(sent_bytes < conn->lent_bytes)) {
                 uring->io.statistics.sends_short++;
                 if (cqe->res >= 0 || cqe->res == -EAGAIN || cqe->res == -ENOBUFS || cqe->res == -ENOMEM) {
-                        conn->wants_writable = true;
-                        conn_make_dirty(uring, conn);
+                        if (!retries_short(&uring->retries, &conn->retry, &conn->fares, sent_bytes, uring->io.now_ns)) {
+                                conn->wants_writable = true;
+                                conn_make_dirty(uring, conn);
+                        }
                 } else {
                         /* The receive tells the end. It mostly knows already; this makes sure of it. */
                         conn->error = cqe->res;
                         shutdown(conn->fd, SHUT_RDWR);
                 }
+        } else {
+                conn->fares = (struct retry_state){0};
         }
         conn->lent_bytes = 0;
         if (unlikely(conn->wants_shutdown))
@@ -569,12 +578,9 @@ static void uring_writable(struct uring *uring, struct conn *conn, const struct 
                 conn_make_dirty(uring, conn);
         } else if (cqe->res > 0 && (cqe->res & (POLLOUT | POLLERR | POLLHUP)) == 0) {
                 /* The kernel adds POLLRDHUP to what is asked for, so behind the peer's end a poll never waits. */
-                conn->wants_writable = true;
-                list_remove(&conn->dirty);
-                list_push_back(&uring->later, &conn->dirty);
-                if (uring->later_ns == UINT64_MAX)
-                        uring->later_ns = uring->io.now_ns + WRITABLE_RETRY_NS;
+                retries_add(&uring->retries, &conn->retry, HALF_CLOSED_STEP, uring->io.now_ns);
         } else {
+                conn->fares.told = true;
                 batch_add(batch, IO_WRITABLE, conns_id(&uring->conns, conn));
         }
 }
@@ -772,9 +778,12 @@ static void uring_reconcile(struct uring *uring)
                 sqe->len = sizeof(uring->wake_value);
                 uring->wake_reading = true;
         }
-        if (unlikely(uring->later_ns <= uring->io.now_ns)) {
-                list_splice_back(&uring->dirty, &uring->later);
-                uring->later_ns = UINT64_MAX;
+        struct retry *retry;
+        for (int i = 0; i < RETRIES_PER_POLL && (retry = retries_take(&uring->retries, uring->io.now_ns)) != NULL;
+             i++) {
+                struct conn *conn = container_of(retry, struct conn, retry);
+                conn->wants_writable = true;
+                conn_make_dirty(uring, conn);
         }
         struct list dirty;
         list_init(&dirty);
@@ -819,8 +828,8 @@ static int uring_poll(struct io *io, struct io_event *events, int events_max, ui
                                  uring->cq_head == uring_completions_tail(uring);
                 uint64_t retry_ns = uring->listeners.retry_ns;
                 uint64_t sleep_until_ns = deadline_ns < retry_ns ? deadline_ns : retry_ns;
-                if (uring->later_ns < sleep_until_ns)
-                        sleep_until_ns = uring->later_ns;
+                if (uring->retries.next_ns < sleep_until_ns)
+                        sleep_until_ns = uring->retries.next_ns;
                 uring_enter(uring, IORING_ENTER_GETEVENTS, may_sleep && sleep_until_ns > 0, sleep_until_ns);
                 uring_run_task_work(uring, events_max);
                 io->now_ns = clock_monotonic_ns();
@@ -916,6 +925,7 @@ static void uring_close(struct io *io, io_id id, bool reset)
                 return;
         conn->closing = true;
         conn->reset = reset;
+        retry_cancel(&conn->retry);
         conn_make_dirty(uring, conn);
 }
 
@@ -1204,8 +1214,7 @@ int io_uring_start(struct io **io, const struct io_settings *settings)
         uring->wake_fd = -1;
         list_init(&uring->starved);
         list_init(&uring->dirty);
-        list_init(&uring->later);
-        uring->later_ns = UINT64_MAX;
+        retries_init(&uring->retries);
         list_init(&uring->ready);
         memcpy(uring->features, feature_rows, sizeof(feature_rows));
         uring->io = (struct io){

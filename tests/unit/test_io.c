@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -509,6 +510,107 @@ static void one_that_stalls_does_not_hold_up_another(void **state)
         free(stream);
         close(peer);
         close(stalled_peer);
+        world_free(world);
+}
+
+/* A socket that is always writable and takes nothing while the other end's buffer is full, as TCP is when it is short
+ * of memory: netlink between two of our own. It takes the place of our socket of a connection that is paused, so that
+ * no request holds on to the old one. Returns the other end. */
+static int make_deceptive(struct world *world, io_id id, int peer)
+{
+        struct sockaddr_in ours, theirs;
+        socklen_t ours_bytes = sizeof(ours), theirs_bytes = sizeof(theirs);
+        io_pause(world->io, id);
+        turn_until(world, 0);
+        turn_until(world, 0);
+        assert_int_equal(getpeername(peer, (void *)&ours, &ours_bytes), 0);
+        int fd = 0;
+        for (;; fd++) {
+                assert_true(fd < 1000);
+                ours_bytes = sizeof(theirs);
+                if (fd != peer && getsockname(fd, (void *)&theirs, &ours_bytes) == 0 && theirs.sin_family == AF_INET &&
+                    theirs.sin_port == ours.sin_port && getpeername(fd, (void *)&theirs, &theirs_bytes) == 0)
+                        break;
+        }
+        int end = socket(AF_NETLINK, SOCK_RAW, NETLINK_USERSOCK),
+            other_end = socket(AF_NETLINK, SOCK_RAW, NETLINK_USERSOCK);
+        struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+        socklen_t address_bytes = sizeof(address);
+        int room_bytes = 4096;
+        if (end < 0 || other_end < 0) {
+                print_message("skipped: no netlink here: %s\n", strerror(errno));
+                skip();
+        }
+        assert_int_equal(setsockopt(other_end, SOL_SOCKET, SO_RCVBUF, &room_bytes, sizeof(room_bytes)), 0);
+        assert_int_equal(bind(other_end, (void *)&address, sizeof(address)), 0);
+        assert_int_equal(getsockname(other_end, (void *)&address, &address_bytes), 0);
+        assert_int_equal(connect(end, (void *)&address, sizeof(address)), 0);
+        assert_int_equal(dup2(end, fd), fd);
+        close(end);
+        return other_end;
+}
+
+static void say_until_full(struct world *world, io_id id)
+{
+        do
+                say(world, id, "more and more");
+        while (await(world, IO_RELEASED, id)->event.sent > 0);
+}
+
+static void one_that_is_writable_and_takes_nothing_is_asked_less_and_less(void **state)
+{
+        struct world *world = world_of(state, "127.0.0.1:0");
+        int peer;
+        io_id id = join(world, &peer);
+        int other_end = make_deceptive(world, id, peer);
+        char heard[64];
+        for (int round = 0; round < 2; round++) {
+                say_until_full(world, id);
+                await(world, IO_WRITABLE, id);
+                uint64_t sends = io_statistics(world->io)->sends;
+                for (uint64_t pause_ns = NS_PER_MS; pause_ns <= 64 * NS_PER_MS; pause_ns *= 2) {
+                        uint64_t before_ns = io_now_ns(world->io);
+                        say(world, id, "more");
+                        assert_int_equal(await(world, IO_RELEASED, id)->event.sent, 0);
+                        await(world, IO_WRITABLE, id);
+                        assert_true(io_now_ns(world->io) >= before_ns + pause_ns);
+                }
+                assert_int_equal(io_statistics(world->io)->sends, sends + 7);
+                /* There is room again: it takes what it is given, and the pauses begin anew. */
+                while (recv(other_end, heard, sizeof(heard), MSG_DONTWAIT) > 0)
+                        continue;
+                say(world, id, "more");
+                assert_int_equal(await(world, IO_RELEASED, id)->event.sent, 4);
+        }
+        close(other_end);
+        close(peer);
+        world_free(world);
+}
+
+/* A pause holds up nothing but sends. */
+static void one_that_pauses_before_it_is_asked_again_can_be_closed(void **state)
+{
+        struct world *world = world_of(state, "127.0.0.1:0");
+        int peer, other_peer;
+        io_id id = join(world, &peer);
+        int other_end = make_deceptive(world, id, peer);
+        say_until_full(world, id);
+        for (int i = 0; i < 6; i++) {
+                await(world, IO_WRITABLE, id);
+                say(world, id, "more");
+                assert_int_equal(await(world, IO_RELEASED, id)->event.sent, 0);
+        }
+        io_id other = join(world, &other_peer);
+        say(world, other, "quick");
+        assert_int_equal(await(world, IO_RELEASED, other)->event.sent, 5);
+        assert_peer_hears(other_peer, "quick");
+        io_close(world->io, id, false);
+        await(world, IO_CLOSED, id);
+        /* Nothing is left of it that could come due. */
+        assert_int_equal(turn_until(world, io_clock_ns(world->io) + 100 * NS_PER_MS), 0);
+        close(other_end);
+        close(other_peer);
+        close(peer);
         world_free(world);
 }
 
@@ -1682,6 +1784,8 @@ static int run_contract(const char *name, const enum io_backend *backend)
                 CONTRACT(a_small_batch_leaves_the_rest_for_the_next_poll),
                 CONTRACT(a_reader_that_stalls_gets_every_byte_in_the_end),
                 CONTRACT(one_that_stalls_does_not_hold_up_another),
+                CONTRACT(one_that_is_writable_and_takes_nothing_is_asked_less_and_less),
+                CONTRACT(one_that_pauses_before_it_is_asked_again_can_be_closed),
                 CONTRACT(a_flood_arrives_whole_and_in_order),
                 CONTRACT(pausing_and_resuming_loses_nothing),
                 CONTRACT(a_full_completion_queue_loses_nothing),
