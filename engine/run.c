@@ -41,16 +41,40 @@ static int start_users(struct auth **auth, const struct settings *settings, stru
 
 /* ---- running ---- */
 
-static void log_backend(const struct io *io)
+/* Why the kernel refused io_uring, as far as its answer tells; and what helps. */
+static void log_refusal(const struct io_traits *traits, unsigned reactors_count)
 {
-        const struct io_traits *traits = io_traits(io);
+        const char *reason = traits->reason;
+        const char *fix = "spate doctor tells more; or take --backend epoll";
+        if (traits->reason_errno == ENOMEM) {
+                reason = "no memory for io_uring's rings, which count as locked memory of the user (RLIMIT_MEMLOCK)";
+                fix = "ulimit -l unlimited, in a unit LimitMEMLOCK=infinity; or take --backend epoll";
+        }
+        log_warn("backend", "name=%s reactors=%u reason=\"%s\" errno=%d fix=\"%s\"", traits->name, reactors_count,
+                 reason, traits->reason_errno, fix);
+}
+
+/* Locked memory may suffice for the rings of some reactors only. */
+static void log_backend(struct crew *crew)
+{
+        const struct io *io = crew_reactor(crew, 0)->io;
+        const struct io_traits *refused = NULL, *taken = NULL;
+        unsigned refused_count = 0;
+        for (unsigned i = crew_count(crew); i-- > 0;) {
+                const struct io_traits *traits = io_traits(crew_reactor(crew, i)->io);
+                if (traits->reason[0] != '\0') {
+                        refused = traits;
+                        refused_count++;
+                } else {
+                        taken = traits;
+                }
+        }
+        if (taken != NULL)
+                log_info("backend", "name=%s reactors=%u", taken->name, crew_count(crew) - refused_count);
+        if (refused != NULL)
+                log_refusal(refused, refused_count);
         size_t features_count;
         const struct io_feature *features = io_features(io, &features_count);
-        if (traits->reason[0] != '\0')
-                log_warn("backend", "name=%s reason=\"%s\" errno=%d", traits->name, traits->reason,
-                         traits->reason_errno);
-        else
-                log_info("backend", "name=%s", traits->name);
         for (size_t i = 0; i < features_count; i++)
                 if (!features[i].present)
                         log_info("feature_absent", "name=\"%s\" since_kernel=%s instead=\"%s\"", features[i].name,
@@ -197,9 +221,8 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
                          "cannot start: %s; see --memory, --max-connections, --reactors and --backend",
                          strerror(-failed));
         } else {
-                const struct reactor *first = crew_reactor(crew, 0);
                 reload_serve(reload, cores);
-                log_backend(first->io);
+                log_backend(crew);
                 status = crew_serve(crew, watch, settings, reload, error);
         }
         auth_stop(auth);

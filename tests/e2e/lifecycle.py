@@ -45,6 +45,7 @@ for refusal in (errno.EPERM, errno.ENOSYS, errno.ENOMEM):
         with Server('spate', before=refuse_io_uring(refusal), backend='auto') as server:
             works(server)
             assert re.search(r'level=warn event=backend name=epoll .*errno=%d\b' % refusal, server.log()), server.log()
+            assert ('LimitMEMLOCK' in server.log()) == (refusal == errno.ENOMEM), server.log()
 
     @it(f'ends with a reason when io_uring was asked for by name and is refused with {errno.errorcode[refusal]}')
     def _(refusal=refusal):
