@@ -169,12 +169,16 @@ static int reload_all(struct reload *reload, const struct users_context *users_c
 
 /* For the first reactor's thread. The place that it may still be copying from is written again only OUTCOME_SLOTS
  * outcomes later, and no more than half as many ever wait. */
-static void reload_tell(struct reload *reload, bool is_taken, unsigned changes_count, const char *error)
+static void reload_tell(struct reload *reload, bool is_taken, unsigned changes_count, const struct users *users,
+                        const char *error)
 {
         struct reload_outcome *outcome = &reload->told[reload->told_count % OUTCOME_SLOTS];
         if (ring_count(&reload->outcomes) >= OUTCOME_SLOTS / 2)
                 return; /* nobody wants to know */
-        *outcome = (struct reload_outcome){.is_taken = is_taken, .changes_count = changes_count};
+        *outcome = (struct reload_outcome){.is_taken = is_taken,
+                                           .changes_count = changes_count,
+                                           .has_users = is_taken && users != NULL,
+                                           .users_count = is_taken && users != NULL ? users_count(users) : 0};
         if (!is_taken)
                 snprintf(outcome->error, sizeof outcome->error, "%s", error);
         reload->told_count++;
@@ -197,7 +201,7 @@ int reload_load(void *context, const struct users_context *users_context, struct
         if (failed != 0)
                 log_error("reload_refused", "changed=nothing reason=%s",
                           log_quote(quoted, sizeof quoted, span_of_text(error)));
-        reload_tell(reload, failed == 0, changes_count, error);
+        reload_tell(reload, failed == 0, changes_count, users_context != NULL ? *users : NULL, error);
         return failed;
 }
 

@@ -47,6 +47,8 @@ bool reload_is_under_way(const struct reload *reload);
 struct reload_outcome {
         bool is_taken;
         unsigned changes_count;          /* options */
+        bool has_users;                  /* they were read again as well */
+        size_t users_count;              /* so many are there now, with tokens */
         char error[OPTIONS_ERROR_BYTES]; /* why not */
 };
 /* What came of the last reload, once it is under way no more. From the same thread. false: nothing new is to be told.

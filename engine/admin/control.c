@@ -33,6 +33,8 @@ static char *outcome_json(const struct reload_outcome *outcome)
         } else if (outcome->is_taken) {
                 json_object_set_new(json, "result", json_string("taken"));
                 json_object_set_new(json, "options_changed", json_integer(outcome->changes_count));
+                if (outcome->has_users)
+                        json_object_set_new(json, "users", json_integer((json_int_t)outcome->users_count));
         } else {
                 json_object_set_new(json, "result", json_string("refused"));
                 json_object_set_new(json, "reason", jsontext_string(span_of_text(outcome->error), false));

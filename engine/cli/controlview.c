@@ -26,12 +26,16 @@ static int print_reason(const char *name, const char *what, const json_t *json, 
 
 static int print_changes(const json_t *json, bool is_quiet)
 {
-        const json_t *count = json_object_get(json, "options_changed");
-        if (!json_is_integer(count))
+        const json_t *count = json_object_get(json, "options_changed"), *users = json_object_get(json, "users");
+        if (!json_is_integer(count) || (users != NULL && !json_is_integer(users)))
                 return -EPROTO;
         json_int_t changes = json_integer_value(count);
-        if (!is_quiet)
-                printf("reloaded: %" JSON_INTEGER_FORMAT " option%s changed\n", changes, changes == 1 ? "" : "s");
+        if (is_quiet)
+                return EXIT_OK;
+        printf("reloaded: %" JSON_INTEGER_FORMAT " option%s changed", changes, changes == 1 ? "" : "s");
+        if (users != NULL)
+                printf(", users read again (%" JSON_INTEGER_FORMAT ")", json_integer_value(users));
+        putchar('\n');
         return EXIT_OK;
 }
 

@@ -17,6 +17,8 @@ static void each_answer_has_its_exit_status(void **state)
                 int code;
         } rows[] = {
                 {"{\"result\":\"taken\",\"options_changed\":2}", EXIT_OK},
+                {"{\"result\":\"taken\",\"options_changed\":0,\"users\":3}", EXIT_OK},
+                {"{\"result\":\"taken\",\"options_changed\":0,\"users\":\"3\"}", -EPROTO},
                 {"{\"result\":\"draining\"}", EXIT_OK},
                 {"{\"result\":\"refused\",\"reason\":\"a.yaml:2:1: no\"}", EXIT_CONFIG},
                 {"{\"result\":\"nothing\",\"reason\":\"no file\"}", EXIT_FAILED},
