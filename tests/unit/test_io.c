@@ -643,7 +643,8 @@ static void flooded(const struct io_settings *settings, size_t size, bool pauses
         struct flood flood = {peer, stream, size};
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, write_flood, &flood), 0);
-        uint64_t end_ns = clock_monotonic_ns() + 4 * PATIENCE_NS;
+        uint64_t end_ns =
+                clock_monotonic_ns() + 16 * PATIENCE_NS; /* thousands of turns, each of which may lose its core */
         for (unsigned round = 0; find(world, IO_ENDED, id) == NULL; round++) {
                 assert_true(clock_monotonic_ns() < end_ns);
                 world->told_count = 0;

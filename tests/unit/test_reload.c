@@ -166,8 +166,6 @@ static int load_quietly(struct server *server, bool with_users, struct users **u
         int standard_error = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
         dup2(nowhere, STDERR_FILENO);
         int failed = reload_load(server->reload, with_users ? &server->context : NULL, users, error);
-        struct reload_outcome outcome; /* on the heap until somebody takes it */
-        reload_take_outcome(server->reload, &outcome);
         dup2(standard_error, STDERR_FILENO);
         close(standard_error);
         close(nowhere);
