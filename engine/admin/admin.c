@@ -184,7 +184,10 @@ static void admin_ask(struct reactor *reactor, struct admin *admin, const struct
         if (error == 0)
                 return;
         peer_release(reactor, &admin->peer, PEER_HELD_QUESTION);
-        admin_say(reactor, admin, request, 503, "too many questions at once; try again\n");
+        if (error == -EBUSY)
+                admin_say(reactor, admin, request, 503, "too many questions at once; try again\n");
+        else
+                admin_say(reactor, admin, request, 500, "out of memory\n");
 }
 
 /* Asks every reactor, or the one in the query, for so many rows. `sorted` is asked for by sort=pending. */
