@@ -280,6 +280,9 @@ static int config_defaults(void)
                "# Try it with `spate check --config FILE`. SIGHUP reads it again: all of it is taken up or nothing, "
                "and\n"
                "# what is marked \"only at start\" must not have changed.\n"
+               "# Sizes are written 4096, 64KiB, 1MiB or 2GiB; times 100ms, 5s, 2m, 1h, a bare number is seconds; "
+               "counts "
+               "500, 10k, 2M.\n"
                "version: 1\n");
         for (size_t row = 0; row < OPTIONS_COUNT; row++) {
                 const struct option_row *of = &option_rows[row];
