@@ -3,6 +3,7 @@
 #include "engine/settings.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -273,10 +274,11 @@ void settings_fit_descriptors(struct settings *settings)
         if (limit.rlim_cur < wanted) {
                 uint32_t possible =
                         (uint32_t)(limit.rlim_cur > 2 * spare ? limit.rlim_cur - spare : limit.rlim_cur / 2);
-                log_info("connections_limited",
-                         "asked=%u possible=%u reason=RLIMIT_NOFILE fix=\"raise the hard limit of open files: ulimit "
-                         "-Hn\"",
-                         settings->reactor.conns_max, possible);
+                log_info(
+                        "connections_limited",
+                        "asked=%u possible=%u reason=RLIMIT_NOFILE fix=\"raise the hard limit of open files to %" PRIu64
+                        ": LimitNOFILE= of the service, or ulimit -Hn as root\"",
+                        settings->reactor.conns_max, possible, (uint64_t)wanted);
                 settings->reactor.conns_max = settings->conns_possible = possible;
         }
 }

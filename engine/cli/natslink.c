@@ -21,9 +21,11 @@ static const struct {
         const char *start, *hint;
 } hints[] = {
         {"Maximum Payload Violation", "send less, or raise the server's --max-payload"},
-        {"Permissions Violation", "ask whoever runs the server for it; spate takes no subject of more than 1024 bytes "
-                                  "or 32 tokens, and none that "
-                                  "begins with $SPATE. to publish to"},
+        {"Permissions Violation for Publish",
+         "this user may not publish to it: ask whoever runs the server; spate lets nobody publish to what begins with "
+         "$SPATE., nor to more than 1024 bytes or 32 tokens"},
+        {"Permissions Violation", "this user may not subscribe to it: ask whoever runs the server; spate takes at most "
+                                  "1024 bytes and 32 tokens"},
         {"Invalid Subject",
          "tokens between dots must not be empty, > only at the end; spate takes at most 1024 bytes and 32 tokens"},
         {"Invalid Publish Subject", "a subject to publish to has no * and no > and no empty token"},

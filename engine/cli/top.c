@@ -460,7 +460,7 @@ static int top_turn(struct top *top, bool *has_keys)
         int code = emit(top, samples_before);
         /* Without a page nobody would see that it is tried again. */
         if (code == EXIT_OK && top->is_lost && !top->is_open)
-                return tell(EXIT_UNREACHABLE, "top", "%s", top->trouble);
+                return tell(EXIT_UNREACHABLE, "top", "%s; is the engine running, and with this --admin?", top->trouble);
         if (code == EXIT_OK && top->is_page && !top->is_open && top->samples_count > 0)
                 code = open_page(top);
         if (code == EXIT_OK && top->is_open && top->is_stale && !top->is_over)
