@@ -57,9 +57,12 @@ static void print_environment(const struct option_row *example, FILE *out)
 void command_print_help(const struct command *command, void *out)
 {
         struct options options = {.rows = command->options->rows, .rows_count = command->options->rows_count};
-        fprintf(out, "usage: spate %s%s%s\n\n%s%s\n", command->name, command->synopsis[0] != '\0' ? " " : "",
-                command->synopsis, command->about[0] != '\0' ? command->about : command->help,
-                command->about[0] != '\0' ? "" : ".");
+        fprintf(out, "usage: spate %s%s%s\n\n", command->name, command->synopsis[0] != '\0' ? " " : "",
+                command->synopsis);
+        if (command->about[0] != '\0')
+                fprintf(out, "%s\n", command->about);
+        else
+                fprintf(out, "%c%s.\n", toupper((unsigned char)command->help[0]), command->help + 1);
         if (options.rows_count > 0) {
                 fputc('\n', out);
                 options_print_help(&options, out);
