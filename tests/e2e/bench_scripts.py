@@ -111,7 +111,7 @@ class Compare(unittest.TestCase):
                  "--resume", self.path("kept"), "--history-file", self.path("history")]
         status, said, errors = compare(*words)
         self.assertEqual(status, 0, said + errors)
-        self.assertIn("1 cases and 0 figures to measure, about", said)
+        self.assertIn("1 case and 0 figures to measure, about", said)
         self.assertIn("| 1 subscriber | ", said)
         status, again, errors = compare(*words)
         self.assertEqual(status, 0, again + errors)
@@ -136,7 +136,8 @@ class Compare(unittest.TestCase):
 
     def test_what_cannot_be_is_refused(self):
         for words, part in ((["--check", "/none"], "--check /none: there is no such file"),
-                            (["--case", "none"], "there is no case none"), (["--only", "none"], "there is no server none")):
+                            (["--case", "none"], "there is no case none"), (["--only", "none"], "there is no server none"),
+                            (["--spate", "/none"], "/none is not there: build first")):
             status, _, errors = compare(*words)
             self.assertEqual((status, part in errors), (2, True), errors)
         status, _, errors = compare("--plot", self.dir, "--history-file", self.path("none"))
