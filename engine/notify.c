@@ -112,21 +112,21 @@ static void tell(const struct notify *notify, const char *text, int flags)
 }
 
 /* A status is one line: its end would begin the next assignment. */
-static void tell_with_status(const struct notify *notify, const char *what, const char *status)
+static void tell_with_status(const struct notify *notify, const char *what, const char *status, int flags)
 {
         char text[TEXT_BYTES];
         int line_bytes = status == NULL ? 0 : (int)strcspn(status, "\n");
         snprintf(text, sizeof text, "%s%s%.*s", what, status == NULL ? "" : "\nSTATUS=", line_bytes,
                  status == NULL ? "" : status);
-        tell(notify, text, 0);
+        tell(notify, text, flags);
 }
 
-void notify_ready(const struct notify *notify, const char *status)
+void notify_ready(const struct notify *notify, const char *status, bool may_wait)
 {
         char what[64];
         /* Who was started by a script that stays in front of us is told who to watch (NotifyAccess=all). */
         snprintf(what, sizeof what, "READY=1\nMAINPID=%ld", (long)getpid());
-        tell_with_status(notify, what, status);
+        tell_with_status(notify, what, status, may_wait ? 0 : MSG_DONTWAIT);
 }
 
 /* The time lets the manager tell this reload from one that it has asked for later (Type=notify-reload, systemd 253). */
@@ -135,12 +135,12 @@ void notify_reloading(const struct notify *notify)
         char text[128];
         snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
                  (unsigned long long)(clock_monotonic_ns() / NS_PER_US));
-        tell(notify, text, 0);
+        tell(notify, text, MSG_DONTWAIT);
 }
 
 void notify_stopping(const struct notify *notify, const char *status)
 {
-        tell_with_status(notify, "STOPPING=1", status);
+        tell_with_status(notify, "STOPPING=1", status, MSG_DONTWAIT);
 }
 
 void notify_alive(const struct notify *notify)

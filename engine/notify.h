@@ -27,9 +27,9 @@ struct notify {
 void notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
 
-/* Each sends one datagram. `status` is what `systemctl status` shows, one line; it may be NULL. They wait for a moment
- * where the manager's queue is full: for the turning points of a life, not for every day. */
-void notify_ready(const struct notify *notify, const char *status);
+/* Each sends one datagram, or logs that the manager's queue is full. `status` is what `systemctl status` shows, one
+ * line; it may be NULL. Only the first of all, `may_wait`, waits for room, for a moment: nobody is served yet. */
+void notify_ready(const struct notify *notify, const char *status, bool may_wait);
 void notify_reloading(const struct notify *notify);
 void notify_stopping(const struct notify *notify, const char *status);
 /* Never waits; another follows soon. */

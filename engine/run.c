@@ -89,12 +89,12 @@ static uint64_t end_ns(const struct reload *reload)
         return drain.spread_ns + drain.drain_ns + WATCH_END_NS;
 }
 
-static void tell_ready(struct crew *crew, const struct watch *watch)
+static void tell_ready(struct crew *crew, const struct watch *watch, bool may_wait)
 {
         char status[96];
         snprintf(status, sizeof status, "serving, %s, %u reactor%s", io_traits(crew_reactor(crew, 0)->io)->name,
                  crew_count(crew), crew_count(crew) > 1 ? "s" : "");
-        notify_ready(watch_notify(watch), status);
+        notify_ready(watch_notify(watch), status, may_wait);
 }
 
 /* In the thread of the first reactor. */
@@ -105,7 +105,7 @@ static void turn_until_told(struct crew *crew, struct watch *watch, struct reloa
         struct control control = {0};
         struct reload_outcome outcome;
         first->control = &control;
-        tell_ready(crew, watch);
+        tell_ready(crew, watch, true);
         for (uint64_t reloads = 0; watch_stops(watch) == 0;) {
                 reactor_turn(first, UINT64_MAX);
                 if (unlikely(watch_reloads(watch) != reloads || control.is_reload_asked)) {
@@ -118,7 +118,7 @@ static void turn_until_told(struct crew *crew, struct watch *watch, struct reloa
                 if (unlikely(is_reloading && !reload_is_under_way(reload))) {
                         is_reloading = false;
                         watch_set_end(watch, end_ns(reload));
-                        tell_ready(crew, watch);
+                        tell_ready(crew, watch, false);
                         control_reloaded(&control, first, reload_take_outcome(reload, &outcome) ? &outcome : NULL);
                 }
         }
@@ -141,8 +141,12 @@ static void drain(struct crew *crew, struct watch *watch, struct reload_drain dr
         watch_halting(watch);
         crew_halt(crew);
         uint64_t lost = 0;
-        for (unsigned i = 0; i < crew_count(crew); i++)
-                lost += counter_read(&crew_reactor(crew, i)->counters, COUNT_DROPPED_DRAINING);
+        for (unsigned i = 0; i < crew_count(crew); i++) {
+                struct reactor *reactor = crew_reactor(crew, i);
+                reactor_sample(reactor); /* what is pending now has nobody to go to any more */
+                lost += counter_read(&reactor->counters, COUNT_DROPPED_DRAINING) +
+                        counter_read(&reactor->counters, COUNT_DELIVERIES_PENDING);
+        }
         log_info("stopped", "connections_cut=%llu events_lost=%llu", (unsigned long long)crew_connections(crew),
                  (unsigned long long)lost);
 }

@@ -61,7 +61,7 @@ static void every_turn_of_a_life_is_one_datagram(void **state)
                 unsigned long long us;
                 manager_listen(&manager, is_abstract);
                 notify_open(&notify);
-                notify_ready(&notify, "serving");
+                notify_ready(&notify, "serving", true);
                 snprintf(expected, sizeof expected, "READY=1\nMAINPID=%ld\nSTATUS=serving", (long)getpid());
                 assert_string_equal(manager_hears(&manager), expected);
                 notify_alive(&notify);
@@ -170,7 +170,7 @@ static void without_a_manager_nobody_is_told(void **state)
                 assert_int_equal(notify.fd, -1);
                 assert_int_equal(notify.watchdog_ns, 0);
                 assert_null(getenv("NOTIFY_SOCKET"));
-                notify_ready(&notify, "serving");
+                notify_ready(&notify, "serving", true);
                 notify_alive(&notify);
                 notify_close(&notify);
         }
@@ -184,7 +184,7 @@ static void a_manager_that_has_gone_does_no_harm(void **state)
         manager_listen(&manager, false);
         notify_open(&notify);
         manager_close(&manager);
-        notify_ready(&notify, NULL);
+        notify_ready(&notify, NULL, true);
         notify_alive(&notify);
         notify_close(&notify);
 }
