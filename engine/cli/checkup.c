@@ -291,6 +291,19 @@ static void check_tcp_memory(const struct facts *facts, struct finding *finding)
         mend(finding, TUNE "tcp-mem%s", tune_options(facts).text);
 }
 
+static void check_tcp_memory_used(const struct facts *facts, struct finding *finding)
+{
+        int64_t used = facts->host.tcp_memory_used_bytes, most = facts->host.tcp_memory_bytes;
+        if (used == HOSTFACT_UNKNOWN || most == HOSTFACT_UNKNOWN) {
+                unknown(finding, "how much memory TCP has");
+                return;
+        }
+        /* From the middle of the three numbers on, two thirds of the last, the kernel begins to take it back. */
+        say(finding, used > most / 3 * 2 ? VERDICT_WARN : VERDICT_PASS, "%s of %s", bytes(used).text, bytes(most).text);
+        mend(finding, "ss -tnm | sort -k2,3nr | head: whose queues are full; " TUNE "tcp-mem%s",
+             tune_options(facts).text);
+}
+
 static void check_conntrack(const struct facts *facts, struct finding *finding)
 {
         int64_t now = facts->host.conntrack_max, wanted = 2 * (int64_t)facts->engine.conns_max + 65536;
@@ -752,6 +765,7 @@ const struct checkup_row checkup_rows[] = {
         {"send-buffer", check_send_buffer, "what the network takes at once from a subscriber's stream"},
         {"receive-window", check_receive_window, "how fast a publisher on a long path can send"},
         {"tcp-memory", check_tcp_memory, "past it the kernel takes buffers from everybody, also from who keeps up"},
+        {"tcp-in-use", check_tcp_memory_used, "when it runs short, sockets are writable and take nothing"},
         {"conntrack", check_conntrack, "a full table drops packets of everybody"},
         {"cpus", check_cpus, "a reactor that is moved about finds its memory cold"},
         {"siblings", check_siblings, "two hardware threads of a core do less than two cores"},

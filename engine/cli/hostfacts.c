@@ -65,6 +65,23 @@ static int64_t read_field(const char *root, const char *path, const char *name, 
         return number;
 }
 
+/* The number behind "mem" of the line that begins with "TCP:", in pages. */
+static int64_t read_tcp_pages(const char *root)
+{
+        char whole[PATH_BYTES], line[LINE_BYTES];
+        int64_t pages = HOSTFACT_UNKNOWN;
+        snprintf(whole, sizeof whole, "%s/proc/net/sockstat", root);
+        FILE *file = fopen(whole, "re");
+        while (file != NULL && pages == HOSTFACT_UNKNOWN && fgets(line, sizeof line, file) != NULL) {
+                const char *at = strncmp(line, "TCP:", 4) == 0 ? strstr(line, " mem ") : NULL;
+                if (at != NULL)
+                        pages = strtoll(at + strlen(" mem "), NULL, 10);
+        }
+        if (file != NULL)
+                fclose(file);
+        return pages;
+}
+
 /* Of "always [madvise] never" the word in brackets. */
 static void read_choice(char word[HOSTFACT_TEXT_BYTES], const char *root, const char *path)
 {
@@ -165,6 +182,8 @@ static void read_network(struct hostfacts *facts, const char *root)
 {
         int64_t pages = read_number(root, "/proc/sys/net/ipv4/tcp_mem", 2);
         facts->tcp_memory_bytes = pages == HOSTFACT_UNKNOWN ? HOSTFACT_UNKNOWN : pages * sysconf(_SC_PAGESIZE);
+        pages = read_tcp_pages(root);
+        facts->tcp_memory_used_bytes = pages == HOSTFACT_UNKNOWN ? HOSTFACT_UNKNOWN : pages * sysconf(_SC_PAGESIZE);
         facts->somaxconn = read_number(root, "/proc/sys/net/core/somaxconn", 0);
         facts->wmem_max = read_number(root, "/proc/sys/net/core/wmem_max", 0);
         facts->syn_backlog = read_number(root, "/proc/sys/net/ipv4/tcp_max_syn_backlog", 0);

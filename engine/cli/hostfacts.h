@@ -26,7 +26,8 @@ struct hostfacts {
 
         /* the network */
         int64_t somaxconn, syn_backlog, syncookies, wmem_max, wmem_last, rmem_last;
-        int64_t tcp_memory_bytes; /* the last of tcp_mem */
+        int64_t tcp_memory_bytes;      /* the last of tcp_mem */
+        int64_t tcp_memory_used_bytes; /* of all processes, now */
         int64_t conntrack_max;
 
         /* memory */

@@ -32,6 +32,7 @@ static int begin(void **state)
                          .wmem_last = 4 * (int64_t)MIB,
                          .rmem_last = 6 * (int64_t)MIB,
                          .tcp_memory_bytes = 4 * (int64_t)GIB,
+                         .tcp_memory_used_bytes = MIB,
                          .conntrack_max = HOSTFACT_UNKNOWN,
                          .memory_bytes = 32 * (int64_t)GIB,
                          .available_bytes = 30 * (int64_t)GIB,
@@ -134,6 +135,7 @@ static void a_warning_always_says_how_to_mend_it(void **state)
         *host = (struct hostfacts){.release = "5.10.0",
                                    .conntrack_max = 1,
                                    .tcp_memory_bytes = 1,
+                                   .tcp_memory_used_bytes = 1,
                                    .memory_bytes = 1 << 20,
                                    .group_memory_bytes = 1 << 20,
                                    .swap_bytes = 1,
@@ -246,6 +248,17 @@ static void tcp_memory_has_room_for_an_eighth_of_stuck_readers(void **state)
         assert_string_equal(look("tcp-memory"), "WARN");
         facts.host.memory_bytes = 5 * (int64_t)GIB; /* half of what is left is less */
         assert_string_equal(look("tcp-memory"), "PASS");
+}
+
+static void tcp_memory_is_not_nearly_used_up(void **state)
+{
+        (void)state;
+        assert_string_equal(look("tcp-in-use"), "PASS");
+        facts.host.tcp_memory_used_bytes = facts.host.tcp_memory_bytes / 4 * 3;
+        assert_string_equal(look("tcp-in-use"), "WARN");
+        assert_mends("tcp-mem");
+        facts.host.tcp_memory_used_bytes = HOSTFACT_UNKNOWN;
+        assert_string_equal(look("tcp-in-use"), "SKIP");
 }
 
 static void other_options_go_into_the_fix(void **state)
@@ -410,6 +423,7 @@ int main(void)
                 CASE(descriptors_are_counted_with_what_the_engine_keeps_for_itself),
                 CASE(the_send_buffer_is_compared_with_what_is_set),
                 CASE(tcp_memory_has_room_for_an_eighth_of_stuck_readers),
+                CASE(tcp_memory_is_not_nearly_used_up),
                 CASE(other_options_go_into_the_fix),
                 CASE(memory_is_compared_with_the_group_where_that_is_less),
                 CASE(idle_states_do_not_matter_to_who_never_sleeps),

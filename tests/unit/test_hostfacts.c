@@ -78,6 +78,7 @@ static void numbers_are_read_where_they_stand(void **state)
         put("/proc/sys/net/core/somaxconn", "128\n");
         put("/proc/sys/net/ipv4/tcp_mem", "1\t2\t3\n");
         put("/proc/sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n");
+        put("/proc/net/sockstat", "sockets: used 9\nTCP: inuse 1 orphan 0 tw 2 alloc 3 mem 5\nUDP: inuse 0 mem 8\n");
         put("/proc/meminfo", "MemTotal:  1000 kB\nMemAvailable:   500 kB\nSwapTotal: 0 kB\nHugePages_Total: 7\n");
         put("/proc/stat", "cpu  50 0 20 20 0 0 0 10 5 0\ncpu0 1\n");
         put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
@@ -86,6 +87,7 @@ static void numbers_are_read_where_they_stand(void **state)
         hostfacts_read(&facts, root);
         assert_int_equal(facts.somaxconn, 128);
         assert_int_equal(facts.tcp_memory_bytes, 3 * sysconf(_SC_PAGESIZE));
+        assert_int_equal(facts.tcp_memory_used_bytes, 5 * sysconf(_SC_PAGESIZE));
         assert_int_equal(facts.rmem_last, 6291456);
         assert_int_equal(facts.memory_bytes, 1000 * 1024);
         assert_int_equal(facts.available_bytes, 500 * 1024);
