@@ -257,23 +257,24 @@ static bool rule_denies(const struct rule *rule, struct span group)
         return rule->group.size == 0 || (group.size > 0 && group_is_denied(rule->group, group));
 }
 
-/* Among the rules with the pattern of rules[i]: does one deny a subscription in `group`? */
-static bool rules_deny_from(const struct rules *rules, size_t i, struct span group)
+/* Among the rules with the pattern of rules[i]: one that denies a subscription in `group`, or NULL. */
+static const struct rule *rules_deny_from(const struct rules *rules, size_t i, struct span group)
 {
         struct span pattern = rules->rules[i].pattern;
         for (; i < rules->rules_count && span_equal(rules->rules[i].pattern, pattern); i++)
                 if (rule_denies(&rules->rules[i], group))
-                        return true;
-        return false;
+                        return &rules->rules[i];
+        return NULL;
 }
 
-/* Is there a rule for `subject` that speaks of `group`? In a list for publishing no rule has a group. */
-static bool rules_hold_indexed(const struct rules *rules, const struct subject_secrets *secrets, struct span text,
-                               struct span group)
+/* A rule for `subject` that speaks of `group`, or NULL. In a list for publishing no rule has a group. */
+static const struct rule *rules_find_indexed(const struct rules *rules, const struct subject_secrets *secrets,
+                                             struct span text, struct span group)
 {
         struct subject subject;
+        const struct rule *found;
         if (!subject_read(&subject, secrets, text))
-                return false;
+                return NULL;
         for (size_t i = 0; i < rules->shapes_count; i++) {
                 const struct list_shape *shape = &rules->shapes[i];
                 if (subject.tokens_count < (uint32_t)shape->shape.tokens_count + shape->shape.tail ||
@@ -286,23 +287,29 @@ static bool rules_hold_indexed(const struct rules *rules, const struct subject_s
                         const struct rule *rule = &rules->rules[first];
                         /* The text decides, not the hash: here a mistake would let somebody in. */
                         if (subject_key_equal(rule->key, key) && pattern_matches(rule->pattern, rule->shape, text) &&
-                            rules_deny_from(rules, first, group))
-                                return true;
+                            (found = rules_deny_from(rules, first, group)) != NULL)
+                                return found;
                 }
         }
-        return false;
+        return NULL;
+}
+
+static const struct rule *rules_find(const struct rules *rules, const struct subject_secrets *secrets,
+                                     struct span subject, struct span group)
+{
+        if (rules->slots != NULL)
+                return rules_find_indexed(rules, secrets, subject, group);
+        for (size_t i = 0; i < rules->rules_count; i++)
+                if (pattern_matches(rules->rules[i].pattern, rules->rules[i].shape, subject) &&
+                    rule_denies(&rules->rules[i], group))
+                        return &rules->rules[i];
+        return NULL;
 }
 
 static bool rules_hold(const struct rules *rules, const struct subject_secrets *secrets, struct span subject,
                        struct span group)
 {
-        if (rules->slots != NULL)
-                return rules_hold_indexed(rules, secrets, subject, group);
-        for (size_t i = 0; i < rules->rules_count; i++)
-                if (pattern_matches(rules->rules[i].pattern, rules->rules[i].shape, subject) &&
-                    rule_denies(&rules->rules[i], group))
-                        return true;
-        return false;
+        return rules_find(rules, secrets, subject, group) != NULL;
 }
 
 bool permissions_may_publish(const struct permissions *permissions, struct span subject)
@@ -359,6 +366,60 @@ bool permissions_may_deliver(const struct permissions *permissions, struct span 
         if (permissions == NULL || permissions->subscribe_deny.rules_count == 0)
                 return true;
         return !rules_hold(&permissions->subscribe_deny, &permissions->secrets, subject, group);
+}
+
+/* ---- why ---- */
+
+static struct permission_verdict verdict_of(bool is_allowed, const char *list, const struct rule *rule)
+{
+        return (struct permission_verdict){.is_allowed = is_allowed,
+                                           .list = list,
+                                           .pattern = rule == NULL ? SPAN_NONE : rule->pattern,
+                                           .group = rule == NULL ? SPAN_NONE : rule->group};
+}
+
+struct permission_verdict permissions_judge_publish(const struct permissions *permissions, struct span subject)
+{
+        if (!permissions_limit_publish(permissions))
+                return verdict_of(true, NULL, NULL);
+        const struct rules *allow = &permissions->publish_allow, *deny = &permissions->publish_deny;
+        const struct rule *allowed = rules_find(allow, &permissions->secrets, subject, SPAN_NONE);
+        const struct rule *denied = rules_find(deny, &permissions->secrets, subject, SPAN_NONE);
+        if (allow->is_given && allowed == NULL)
+                return verdict_of(false, "publish.allow", NULL);
+        if (denied != NULL)
+                return verdict_of(false, "publish.deny", denied);
+        return allow->is_given ? verdict_of(true, "publish.allow", allowed) : verdict_of(true, NULL, NULL);
+}
+
+struct permission_verdict permissions_judge_delivery(const struct permissions *permissions, struct span subject,
+                                                     struct span group)
+{
+        const struct rule *denied = NULL;
+        if (permissions_filter(permissions))
+                denied = rules_find(&permissions->subscribe_deny, &permissions->secrets, subject, group);
+        return denied == NULL ? verdict_of(true, NULL, NULL) : verdict_of(false, "subscribe.deny", denied);
+}
+
+/* By the rules as permissions_may_subscribe() asks them; the one that is told is the first that decides. */
+struct permission_verdict permissions_judge_subscribe(const struct permissions *permissions, struct span pattern,
+                                                      struct span group)
+{
+        struct shape shape;
+        bool is_allowed = permissions_may_subscribe(permissions, pattern, group);
+        if (permissions == NULL || pattern_parse(&shape, pattern, MATCH_NATS) != 0)
+                return verdict_of(is_allowed, NULL, NULL);
+        const struct rules *allow = &permissions->subscribe_allow, *deny = &permissions->subscribe_deny;
+        for (size_t i = 0; i < deny->rules_count && !is_allowed; i++)
+                if (pattern_covers(deny->rules[i].pattern, deny->rules[i].shape, pattern, shape) &&
+                    rule_denies(&deny->rules[i], group))
+                        return verdict_of(false, "subscribe.deny", &deny->rules[i]);
+        for (size_t i = 0; i < allow->rules_count && is_allowed && allow->is_given; i++)
+                if (pattern_covers(allow->rules[i].pattern, allow->rules[i].shape, pattern, shape) &&
+                    (allow->rules[i].group.size == 0 ||
+                     (group.size > 0 && group_is_allowed(allow->rules[i].group, group))))
+                        return verdict_of(true, "subscribe.allow", &allow->rules[i]);
+        return verdict_of(is_allowed, is_allowed ? NULL : "subscribe.allow", NULL);
 }
 
 bool permissions_filter(const struct permissions *permissions)

@@ -53,6 +53,20 @@ bool permissions_may_subscribe(const struct permissions *permissions, struct spa
 /* May an event go to a subscription that was permitted? `subject` is literal: wildcard characters are ordinary bytes.
  */
 bool permissions_may_deliver(const struct permissions *permissions, struct span subject, struct span group);
+/* The same three questions, with the rule that decides; for people, off the event path. */
+struct permission_verdict {
+        bool is_allowed;
+        const char *list; /* "publish.deny": where it stands, or where none was found; NULL: there is no such list */
+        struct span pattern,
+                group; /* of the rule, borrowed; empty: nothing in the list allows it, or nobody forbids it */
+};
+
+struct permission_verdict permissions_judge_publish(const struct permissions *permissions, struct span subject);
+struct permission_verdict permissions_judge_subscribe(const struct permissions *permissions, struct span pattern,
+                                                      struct span group);
+struct permission_verdict permissions_judge_delivery(const struct permissions *permissions, struct span subject,
+                                                     struct span group);
+
 /* false: permissions_may_deliver() always says yes, so nobody need ask. */
 bool permissions_filter(const struct permissions *permissions);
 /* false: permissions_may_publish() always says yes. */

@@ -133,6 +133,19 @@ static bool oracle_may_deliver(const struct entry_list *deny, size_t subject, co
         return true;
 }
 
+/* What is told of a decision is the decision; and its rule is one that decides so. */
+static void check_verdict(struct permission_verdict verdict, bool is_allowed, const char *list, bool names_rule)
+{
+        assert_int_equal(verdict.is_allowed, is_allowed);
+        if (verdict.list == NULL)
+                assert_int_equal(verdict.pattern.size, 0);
+        else
+                assert_true(strncmp(verdict.list, list, strlen(list)) == 0);
+        assert_true(!names_rule || verdict.pattern.size > 0);
+        /* A refusal always has a reason. */
+        assert_true(is_allowed || verdict.list != NULL);
+}
+
 static void check_publish(const struct entry_list *allow, const struct entry_list *deny)
 {
         struct permissions *permissions = permissions_of(allow, deny, true);
@@ -142,6 +155,13 @@ static void check_publish(const struct entry_list *allow, const struct entry_lis
                         fail_msg("publish to %s, allow %s, deny %s", subjects[s],
                                  allow->count ? patterns[allow->entries[0].pattern] : "-",
                                  deny->count ? patterns[deny->entries[0].pattern] : "-");
+        for (size_t s = 0; s < SUBJECTS; s++) {
+                struct permission_verdict verdict = permissions_judge_publish(permissions, span_of_text(subjects[s]));
+                bool is_allowed = oracle_may_publish(allow, deny, s);
+                check_verdict(verdict, is_allowed, "publish.", is_allowed && allow->is_given);
+                if (verdict.pattern.size > 0)
+                        assert_true(oracle_matches(verdict.pattern, span_of_text(subjects[s])));
+        }
         permissions_free(permissions);
 }
 
@@ -156,6 +176,12 @@ static void check_subscribe(const struct entry_list *allow, const struct entry_l
                                 fail_msg("subscribe to %s in '%s', allow %s, deny %s", patterns[p], groups[g],
                                          allow->count ? patterns[allow->entries[0].pattern] : "-",
                                          deny->count ? patterns[deny->entries[0].pattern] : "-");
+        for (size_t p = 0; p < PATTERNS; p++)
+                for (size_t g = 0; g < GROUPS; g++)
+                        check_verdict(permissions_judge_subscribe(permissions, span_of_text(patterns[p]),
+                                                                  span_of_text(groups[g])),
+                                      oracle_may_subscribe(allow, deny, p, groups[g]), "subscribe.",
+                                      allow->is_given && oracle_may_subscribe(allow, deny, p, groups[g]));
         permissions_free(permissions);
 }
 
@@ -169,6 +195,12 @@ static void check_deliver(const struct entry_list *deny)
                             oracle_may_deliver(deny, s, groups[g]))
                                 fail_msg("deliver %s to '%s', deny %s", subjects[s], groups[g],
                                          patterns[deny->entries[0].pattern]);
+        for (size_t s = 0; s < SUBJECTS; s++)
+                for (size_t g = 0; g < GROUPS; g++)
+                        check_verdict(permissions_judge_delivery(permissions, span_of_text(subjects[s]),
+                                                                 span_of_text(groups[g])),
+                                      oracle_may_deliver(deny, s, groups[g]), "subscribe.deny",
+                                      !oracle_may_deliver(deny, s, groups[g]));
         assert_int_equal(permissions_filter(permissions), deny->count > 0);
         permissions_free(permissions);
 }
