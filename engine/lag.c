@@ -212,11 +212,19 @@ enum lag_policy lag_default_of(const struct lag_rules *rules, struct span listen
         return rules->lag.policy;
 }
 
-struct lag lag_resolve(const struct lag_rules *rules, enum lag_policy listener_policy, struct span pattern)
+const struct lag_rule *lag_rule_of(const struct lag_rules *rules, struct span pattern)
 {
         for (size_t i = 0; i < rules->rules_count; i++)
                 if (lag_pattern_covers(rules->rules[i].pattern, pattern))
-                        return rules->rules[i].lag;
+                        return &rules->rules[i];
+        return NULL;
+}
+
+struct lag lag_resolve(const struct lag_rules *rules, enum lag_policy listener_policy, struct span pattern)
+{
+        const struct lag_rule *rule = lag_rule_of(rules, pattern);
+        if (rule != NULL)
+                return rule->lag;
         return (struct lag){.policy = listener_policy, .limit_bytes = rules->lag.limit_bytes};
 }
 

@@ -67,6 +67,9 @@ enum lag_policy lag_default_of(const struct lag_rules *rules, struct span listen
 /* What a subscription to `pattern` gets that came by a listener with this policy. `rules` is not NULL. */
 struct lag lag_resolve(const struct lag_rules *rules, enum lag_policy listener_policy, struct span pattern);
 
+/* The first rule that covers the pattern, or NULL: the listener's policy holds. */
+const struct lag_rule *lag_rule_of(const struct lag_rules *rules, struct span pattern);
+
 /* The tightest limit of any rule: how far anybody may fall behind at least. */
 uint64_t lag_limit_bytes_min(const struct lag_rules *rules);
 /* Bit enum lag_policy of each that a subscription may get. */

@@ -534,22 +534,30 @@ static bool session_may_publish(struct session *session, struct span subject)
 
 enum session_refusal { NOT_REFUSED, SUBJECT_REFUSED, REPLY_REFUSED, PERMISSION_REFUSED };
 
-/* Subjects that nats-server keeps to itself, those in which we speak to a client alone ($SPATE.), those past our
- * bounds, and those that the user may not publish to: told, never silently lost. */
-static enum session_refusal session_refusal_of(struct session *session, const struct event *event)
+/* Subjects that nats-server keeps to itself, those in which we speak to a client alone ($SPATE.), and those past our
+ * bounds. */
+enum session_subject session_judge_subject(struct span subject)
 {
-        struct span subject = event->subject, reply = event->reply;
         bool is_reserved = (subject.bytes[0] == '_' && session_has_prefix(subject, SPAN("_GR_."))) ||
                            (subject.bytes[0] == '$' && (session_has_prefix(subject, SPAN("$GNR.")) ||
                                                         session_has_prefix(subject, SPAN("$SPATE."))));
-        bool is_too_long = false;
-        if (unlikely(subject.size >= 2 * MATCH_TOKENS_MAX)) {
-                size_t tokens_count = 1;
-                for (size_t i = 0; i < subject.size && i < MATCH_SUBJECT_BYTES_MAX; i++)
-                        tokens_count += subject.bytes[i] == '.';
-                is_too_long = subject.size > MATCH_SUBJECT_BYTES_MAX || tokens_count > MATCH_TOKENS_MAX;
-        }
-        if (unlikely(is_reserved || is_too_long))
+        if (unlikely(is_reserved))
+                return SESSION_SUBJECT_RESERVED;
+        if (likely(subject.size < 2 * MATCH_TOKENS_MAX))
+                return SESSION_SUBJECT_TAKEN;
+        size_t tokens_count = 1;
+        for (size_t i = 0; i < subject.size && i < MATCH_SUBJECT_BYTES_MAX; i++)
+                tokens_count += subject.bytes[i] == '.';
+        if (subject.size > MATCH_SUBJECT_BYTES_MAX)
+                return SESSION_SUBJECT_LONG;
+        return tokens_count > MATCH_TOKENS_MAX ? SESSION_SUBJECT_DEEP : SESSION_SUBJECT_TAKEN;
+}
+
+/* Also those that the user may not publish to: told, never silently lost. */
+static enum session_refusal session_refusal_of(struct session *session, const struct event *event)
+{
+        struct span subject = event->subject, reply = event->reply;
+        if (unlikely(session_judge_subject(subject) != SESSION_SUBJECT_TAKEN))
                 return SUBJECT_REFUSED;
         if (unlikely(session->limits_publish) && !session_may_publish(session, subject))
                 return PERMISSION_REFUSED;

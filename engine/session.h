@@ -53,6 +53,15 @@ static inline struct session *session_of(struct peer *peer)
         return container_of(peer, struct session, peer);
 }
 
+/* May anybody publish to it? `subject` is not empty. */
+enum session_subject {
+        SESSION_SUBJECT_TAKEN,
+        SESSION_SUBJECT_RESERVED, /* of nats-server's own, or ours: $SPATE. */
+        SESSION_SUBJECT_LONG,     /* more than MATCH_SUBJECT_BYTES_MAX */
+        SESSION_SUBJECT_DEEP,     /* more than MATCH_TOKENS_MAX */
+};
+enum session_subject session_judge_subject(struct span subject);
+
 /* Says `text` ("-ERR …\r\n", or nothing) and ends. */
 void session_refuse(struct reactor *reactor, struct session *session, struct span text, enum counter_id reason);
 /* Sets the timer to whatever comes next. */
