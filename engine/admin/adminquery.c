@@ -1,6 +1,8 @@
 /* adminquery: see the header. */
 #include "engine/admin/adminquery.h"
 
+#include <errno.h>
+
 #define DIGITS_MAX 9
 
 static bool read_number(struct span digits, uint64_t *number)
@@ -32,6 +34,8 @@ static bool read_part(struct span part, unsigned taken, struct adminquery *read)
                     {SPAN("subs"), ADMINQUERY_SUBS, NULL, &read->subs},
                     {SPAN("auth"), ADMINQUERY_AUTH, NULL, &read->auth},
                     {SPAN("state"), ADMINQUERY_STATE, NULL, &read->state},
+                    {SPAN("subject"), ADMINQUERY_SUBJECT, NULL, &read->subject},
+                    {SPAN("user"), ADMINQUERY_USER, NULL, &read->user},
                     {SPAN("verbose"), ADMINQUERY_VERBOSE, NULL, NULL}};
         const uint8_t *equals = memchr(part.bytes, '=', part.size);
         struct span name = span_of(part.bytes, equals == NULL ? part.size : (size_t)(equals - part.bytes));
@@ -62,4 +66,30 @@ bool adminquery_read(struct span query, unsigned taken, struct adminquery *read)
                 query = span_skip(query, end == NULL ? query.size : part.size + 1);
         }
         return true;
+}
+
+static int hexadecimal(uint8_t digit)
+{
+        if (digit >= '0' && digit <= '9')
+                return digit - '0';
+        digit |= 0x20;
+        return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+ssize_t adminquery_decode(struct span word, uint8_t *text)
+{
+        size_t size = 0;
+        for (size_t at = 0; at < word.size; at++) {
+                if (word.bytes[at] != '%') {
+                        text[size++] = word.bytes[at];
+                        continue;
+                }
+                int high = at + 2 < word.size ? hexadecimal(word.bytes[at + 1]) : -1;
+                int low = at + 2 < word.size ? hexadecimal(word.bytes[at + 2]) : -1;
+                if (high < 0 || low < 0)
+                        return -EPROTO;
+                text[size++] = (uint8_t)(high << 4 | low);
+                at += 2;
+        }
+        return (ssize_t)size;
 }

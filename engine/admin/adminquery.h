@@ -1,7 +1,10 @@
 /* adminquery: what may stand behind the '?' of a request to the admin address:
- * limit=N&from=N&reactor=N&sort=WORD&verbose, in any order. */
+ * limit=N&from=N&reactor=N&sort=WORD&verbose, in any order. Words are as they came: a text that may hold anything is
+ * percent-encoded, and read by adminquery_decode(). */
 #ifndef SPATE_ENGINE_ADMIN_ADMINQUERY_H
 #define SPATE_ENGINE_ADMIN_ADMINQUERY_H
+
+#include <sys/types.h>
 
 #include "engine/base/span.h"
 
@@ -16,16 +19,22 @@ enum adminquery_key {
         ADMINQUERY_SUBS = 64,
         ADMINQUERY_AUTH = 128,
         ADMINQUERY_STATE = 256,
+        ADMINQUERY_SUBJECT = 512,
+        ADMINQUERY_USER = 1024,
 };
 
 struct adminquery {
         unsigned given; /* enum adminquery_key, or-ed: those that stand in it */
         uint64_t limit, from, reactor, offset;
-        struct span sort, subs, auth, state; /* borrowed */
+        struct span sort, subs, auth, state, subject, user; /* borrowed */
 };
 
 /* Reads the keys in `taken`; what is not given stays as it is in *read. false: something else stands there, a key
  * twice, or a number of no or more than 9 digits. */
 bool adminquery_read(struct span query, unsigned taken, struct adminquery *read);
+
+/* Writes `word` to `text`, which has room for word.size bytes, with %41 as A. A '+' is a '+', as RFC 3986 has it.
+ * Returns its size; -EPROTO: a '%' without two hexadecimal digits. */
+ssize_t adminquery_decode(struct span word, uint8_t *text);
 
 #endif

@@ -1,8 +1,8 @@
 /* near: how a pattern that does not match a subject nearly does, for whoever wonders why nothing comes. One slip at a
  * time: another case, one character, one token, a wildcard one level off. Knows texts only; for people, off the event
  * path. */
-#ifndef SPATE_ENGINE_NEAR_H
-#define SPATE_ENGINE_NEAR_H
+#ifndef SPATE_ENGINE_ADMIN_NEAR_H
+#define SPATE_ENGINE_ADMIN_NEAR_H
 
 #include "engine/base/span.h"
 #include "matcher/match.h"

@@ -53,6 +53,26 @@ static void what_is_not_understood_is_refused(void **state)
         assert_false(adminquery_read(SPAN("limit=1"), ALL & ~(unsigned)ADMINQUERY_LIMIT, &read));
 }
 
+static void a_text_is_decoded_whatever_it_holds(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *word, *text;
+        } rows[] = {{"", ""}, {"orders.new", "orders.new"}, {"%2A.%3e", "*.>"}, {"a+b%2b", "a+b+"}, {"%25", "%"}};
+        static const char *const wrong[] = {"%", "a%4", "%4", "%g0", "%0g", "%%41", "a%"};
+        uint8_t text[32];
+        for (size_t i = 0; i < array_count(rows); i++) {
+                ssize_t size = adminquery_decode(span_of_text(rows[i].word), text);
+                assert_true(size >= 0 && span_equal(span_of(text, (size_t)size), span_of_text(rows[i].text)));
+        }
+        assert_int_equal(adminquery_decode(SPAN("%00%ff"), text), 2);
+        assert_int_equal(text[0], 0);
+        assert_int_equal(text[1], 0xff);
+        for (size_t i = 0; i < array_count(wrong); i++)
+                if (adminquery_decode(span_of_text(wrong[i]), text) >= 0)
+                        fail_msg("\"%s\" is taken", wrong[i]);
+}
+
 static void nothing_behind_the_query_is_read(void **state)
 {
         (void)state;
@@ -84,6 +104,7 @@ int main(void)
                 cmocka_unit_test(every_key_is_read_in_any_order),
                 cmocka_unit_test(what_is_not_given_stays),
                 cmocka_unit_test(what_is_not_understood_is_refused),
+                cmocka_unit_test(a_text_is_decoded_whatever_it_holds),
                 cmocka_unit_test(nothing_behind_the_query_is_read),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
