@@ -7,7 +7,8 @@
 #include "engine/reactor.h"
 
 struct question {
-        struct list link; /* in reactor->questions of the asker's */
+        struct list link;     /* in reactor->questions of the asker's */
+        struct list due_link; /* in its reactor->questions_due while it is to answer itself */
         io_id asker;
         const struct question_kind *kind;
         struct question_terms terms;
@@ -17,11 +18,20 @@ struct question {
         char *answers[MATCH_REACTORS_MAX];
 };
 
+static void question_drop_answers(struct question *question)
+{
+        for (unsigned i = 0; i < MATCH_REACTORS_MAX; i++) {
+                free(question->answers[i]);
+                question->answers[i] = NULL;
+        }
+}
+
 static void question_free(struct question *question)
 {
-        for (unsigned i = 0; i < MATCH_REACTORS_MAX; i++)
-                free(question->answers[i]);
+        question_drop_answers(question);
+        free(question->terms.matter);
         list_remove(&question->link);
+        list_remove(&question->due_link);
         free(question);
 }
 
@@ -45,22 +55,33 @@ static char *join_as_list(char *const *answers, unsigned answers_count)
         return text;
 }
 
-static char *question_joined(struct reactor *reactor, struct question *question)
+/* In the order of the reactors; 0: one of them had no memory. */
+static unsigned question_gather(const struct question *question, char *answers[MATCH_REACTORS_MAX])
 {
-        char *answers[MATCH_REACTORS_MAX];
         unsigned count = 0;
         for (uint64_t left = question->reactors; left != 0; left &= left - 1) {
                 answers[count] = question->answers[__builtin_ctzll(left)];
                 if (answers[count++] == NULL)
-                        return NULL;
+                        return 0;
         }
-        return question->kind->join == NULL ? join_as_list(answers, count)
-                                            : question->kind->join(reactor, &question->terms, answers, count);
+        return count;
 }
+
+static void question_tell(struct reactor *reactor, struct question *question, bool is_again);
 
 static void question_finish(struct reactor *reactor, struct question *question)
 {
-        char *text = question_joined(reactor, question);
+        char *answers[MATCH_REACTORS_MAX], *text = NULL;
+        const struct question_kind *kind = question->kind;
+        unsigned count = question_gather(question, answers);
+        if (count > 0 && kind->more != NULL && kind->more(reactor, &question->terms, answers, count)) {
+                question_drop_answers(question);
+                question_tell(reactor, question, true);
+                return;
+        }
+        if (count > 0)
+                text = kind->join == NULL ? join_as_list(answers, count)
+                                          : kind->join(reactor, &question->terms, answers, count);
         io_id asker = question->asker;
         question_answered *answered = question->answered;
         reactor->questions_count--;
@@ -69,16 +90,39 @@ static void question_finish(struct reactor *reactor, struct question *question)
         free(text);
 }
 
+/* To all that are asked; ourselves at once, or in the next turn. */
+static void question_tell(struct reactor *reactor, struct question *question, bool is_again)
+{
+        bool is_for_us = false;
+        question->waiting_count = (unsigned)__builtin_popcountll(question->reactors);
+        for (uint64_t left = question->reactors; left != 0; left &= left - 1) {
+                unsigned i = (unsigned)__builtin_ctzll(left);
+                struct mailbox_control ask = {.kind = MAILBOX_QUESTION, .question = question};
+                bool is_told = i == reactor->settings.number || mailbox_tell(reactor->out[i], &ask);
+                assert(is_told); /* QUESTIONS_MAX */
+                is_for_us |= i == reactor->settings.number;
+        }
+        if (!is_for_us)
+                return;
+        if (is_again) {
+                list_push_back(&reactor->questions_due, &question->due_link);
+                return;
+        }
+        question_take(reactor, question);
+        question_hear(reactor, question);
+}
+
 int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, const struct question_kind *kind,
                  const struct question_terms *terms, question_answered *answered)
 {
         assert(reactors != 0);
-        if (reactor->questions_count == QUESTIONS_MAX)
-                return -EBUSY;
-        struct question *question = calloc(1, sizeof *question);
-        if (question == NULL)
-                return -ENOMEM;
+        struct question *question = reactor->questions_count == QUESTIONS_MAX ? NULL : calloc(1, sizeof *question);
+        if (question == NULL) {
+                free(terms->matter);
+                return reactor->questions_count == QUESTIONS_MAX ? -EBUSY : -ENOMEM;
+        }
         list_init(&question->link);
+        list_init(&question->due_link);
         list_push_back(&reactor->questions, &question->link);
         reactor->questions_count++;
         question->asker = asker;
@@ -86,20 +130,21 @@ int question_ask(struct reactor *reactor, io_id asker, uint64_t reactors, const 
         question->terms = *terms;
         question->answered = answered;
         question->reactors = reactors;
-        question->waiting_count = (unsigned)__builtin_popcountll(reactors);
-        bool is_for_us = false;
-        for (uint64_t left = reactors; left != 0; left &= left - 1) {
-                unsigned i = (unsigned)__builtin_ctzll(left);
-                struct mailbox_control ask = {.kind = MAILBOX_QUESTION, .question = question};
-                bool is_told = i == reactor->settings.number || mailbox_tell(reactor->out[i], &ask);
-                assert(is_told); /* QUESTIONS_MAX */
-                is_for_us |= i == reactor->settings.number;
-        }
-        if (is_for_us) {
+        question_tell(reactor, question, false);
+        return 0;
+}
+
+void questions_take_due(struct reactor *reactor)
+{
+        struct list due;
+        list_init(&due);
+        list_splice_back(&due, &reactor->questions_due);
+        while (!list_is_empty(&due)) {
+                struct question *question = list_entry(due.next, struct question, due_link);
+                list_remove(&question->due_link);
                 question_take(reactor, question);
                 question_hear(reactor, question);
         }
-        return 0;
 }
 
 void question_take(struct reactor *reactor, struct question *question)

@@ -90,6 +90,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         list_init(&reactor->held);
         list_init(&reactor->resumed);
         list_init(&reactor->questions);
+        list_init(&reactor->questions_due);
         reactor->finish_ns = PEER_FINISH_NS;
         /* Those who are closed without a word need no slot here, but one of the backend's, for a turn. */
         reactor->settings.io.conns_max = reactor_slots(settings) + 2 * ACCEPTS_MAX;
@@ -630,7 +631,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
         if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking || reactor->may_let_ask ||
-            !list_is_empty(&reactor->resumed))
+            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->questions_due))
                 deadline_ns = 0;
 
         bool has_sends = reactor->has_sends;
@@ -658,6 +659,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         }
         bool has_others = reactor->cores->count > 1;
         timerwheel_expire(&reactor->wheel, io_now_ns(io), reactor_fire, reactor);
+        if (unlikely(!list_is_empty(&reactor->questions_due)))
+                questions_take_due(reactor);
         reactor->must_turn = false;
         if (unlikely(reactor->drain != REACTOR_RUNS))
                 reactor_drain_on(reactor);

@@ -88,6 +88,7 @@ struct reactor {
         struct list resumed;   /* peers to go on with, by resume_link */
         struct list questions; /* that have not been answered by all yet */
         unsigned questions_count;
+        struct list questions_due;      /* those of them that we have still to answer ourselves, by due_link */
         uint64_t full;                  /* mailboxes that had no room, a bit each: their reactors are to be told FULL */
         uint64_t full_told;             /* those that have been: their WAKE will come */
         uint64_t wanted;                /* reactors that have told us FULL: they get a WAKE when we have made room */

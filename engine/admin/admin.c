@@ -234,9 +234,10 @@ static char *write_cohorts(struct reactor *reactor, const struct question_terms 
         return cohorts_write_json(reactor, terms->limit);
 }
 
-static const struct question_kind losses_question = {write_losses, NULL},
-                                  connections_question = {write_connections, NULL},
-                                  pending_question = {write_pending, NULL}, cohorts_question = {write_cohorts, NULL};
+static const struct question_kind losses_question = {.write = write_losses},
+                                  connections_question = {.write = write_connections},
+                                  pending_question = {.write = write_pending},
+                                  cohorts_question = {.write = write_cohorts};
 
 static void answer_losses(struct reactor *reactor, struct admin *admin, const struct http_request *request)
 {

@@ -371,4 +371,4 @@ static char *connz_join(struct reactor *reactor, const struct question_terms *te
         return text;
 }
 
-const struct question_kind connz_question = {connz_write, connz_join};
+const struct question_kind connz_question = {.write = connz_write, .join = connz_join};
