@@ -18,8 +18,8 @@ struct question;
 struct question_terms {
         uint32_t from, limit;
         uint8_t order, detail;
-        void *matter; /* on the heap, in one piece; the question's from question_ask() on. Every reactor reads it, and
-                         the asker's alone changes it, in join() and more() */
+        void *matter; /* on the heap, in one piece; the question's from question_ask() on. Every reactor reads it; what
+                         in it is a reactor's own is as answers[i] is */
 };
 
 /* Writes one reactor's answer: on the heap, for the question to free; NULL: no memory. */

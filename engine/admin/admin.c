@@ -13,6 +13,7 @@
 #include "engine/admin/connections.h"
 #include "engine/admin/connz.h"
 #include "engine/admin/control.h"
+#include "engine/admin/explain.h"
 #include "engine/admin/metrics.h"
 #include "engine/admin/readiness.h"
 #include "engine/admin/statusjson.h"
@@ -255,6 +256,18 @@ static void answer_cohorts(struct reactor *reactor, struct admin *admin, const s
         admin_ask_rows(reactor, admin, request, 0, 10, COHORTS_ROWS_MAX, &cohorts_question, NULL);
 }
 
+static void answer_explain(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        struct question_terms terms;
+        char error[EXPLAIN_ERROR_BYTES];
+        int status = explain_read(reactor, request->query, &terms, error);
+        if (status == 200)
+                admin_ask(reactor, admin, request, UINT64_MAX >> (64 - reactor->cores->count), &explain_question,
+                          &terms);
+        else
+                admin_say(reactor, admin, request, status, error);
+}
+
 /* ---- what clients of nats-server's monitoring ask for ---- */
 
 static void answer_varz(struct reactor *reactor, struct admin *admin, const struct http_request *request)
@@ -330,6 +343,7 @@ static const struct admin_page {
         {"/connections", false, answer_connections,
          "the account of each; limit=, from=, reactor=, or sort=pending: the furthest behind"},
         {"/cohorts", false, answer_cohorts, "the largest of those that share a stream; limit=, reactor="},
+        {"/explain", false, answer_explain, "who gets an event, and why; subject= (percent-encoded), user=, limit="},
         {"/varz", false, answer_varz, "as nats-server's, for nats-top and exporters"},
         {"/connz", false, answer_connz, "the same of the connections; limit=, offset=, sort=, subs=, auth="},
         {"/subsz", false, answer_subsz, "the same of the subscriptions"},

@@ -102,7 +102,7 @@ __attribute__((format(printf, 3, 4))) static int fail(struct adminlink *link, in
 
 static int ask(struct adminlink *link)
 {
-        char request[640];
+        char request[ADMINLINK_PATH_BYTES + 512];
         if (link->fd < 0)
                 link->fd = endpoint_connect(&link->endpoint, link->connect_ns, link->error);
         if (link->fd < 0)

@@ -7,6 +7,8 @@
 #include "engine/cli/endpoint.h"
 #include "engine/cli/growing.h"
 
+#define ADMINLINK_PATH_BYTES 7168 /* the engine takes requests of 8 KiB */
+
 struct adminlink {
         struct endpoint endpoint;
         uint64_t connect_ns; /* for a connection to be made */
@@ -18,7 +20,7 @@ struct adminlink {
         uint64_t until_ns;
         size_t answer_bytes; /* of what was handed out and has not been dropped yet */
         struct growing in;
-        char path[128];
+        char path[ADMINLINK_PATH_BYTES];
         char error[ENDPOINT_ERROR_BYTES]; /* one line, when something failed */
 };
 

@@ -22,6 +22,8 @@
             "Where standard output is no terminal, one page is printed as text. Colours follow the terminal; NO_COLOR=1 leaves them out.") \
         ROW("losses",  losses_main,         "the engine",      &losses_options, NULL,  "[options]",                   "who did not get what, when and why", \
             "Who did not get what, when and why, the newest first, and below it the account of all deliveries since the start.") \
+        ROW("explain", explain_main,        "the engine",      &explain_options, NULL, "SUBJECT [options]",           "who gets an event with this subject, and why; or why nobody does", \
+            "Which patterns match it and by which wildcards, who has subscribed to them on which reactor, what each of them costs, may have and is cut for; whether it can be published at all, and whether a request would be answered. Where nothing matches, the patterns that nearly do.\nExit status 1: nobody would get it.") \
         ROW("doctor",  doctor_main,         "the engine",      &doctor_options, NULL,  "[options]",                   "is this machine fit for the engine, and is a running one well?", \
             "Takes the options of `spate run` and looks at the kernel, its limits, the network, CPUs and memory for what an engine with them needs; asks a running one how it is. Each line is PASS, WARN, FAIL or SKIP with the value found; what is not well has a reason and the command that mends it.\nExit status 1: something fails.") \
         ROW("reload",  reload_main,         "the engine",      &control_options, NULL, "[options]",                   "have a running engine read its configuration and users again", \

@@ -179,7 +179,7 @@ def _():
         paths = re.findall(r'^(/\w*) +\S', body.decode(), re.M)
         assert status == 200 and {'/', '/metrics', '/status', '/connections', '/cohorts', '/losses', '/healthz'} <= set(paths), body
         for path in paths:
-            status, headers, body = server.ask(path)
+            status, headers, body = server.ask(path + '?subject=a' * (path == '/explain'))
             assert (status, headers['Allow']) == ((405, 'POST') if path in ('/reload', '/drain') else (200, None)), (path, status, body)
         status, _, body = server.ask('/nosuch')
         assert status == 404 and b'/metrics' in body, body

@@ -472,6 +472,9 @@ static const char *const questions[] = {"/losses",
                                         "/connz?sort=pending&subs=detail&limit=9",
                                         "/connz?subs=1",
                                         "/losses?reactor=0&limit=3",
+                                        "/explain?subject=a.b&limit=3",
+                                        "/explain?subject=_INBOX.one.2",
+                                        "/explain?subject=x.y",
                                         "/status",
                                         "/metrics"};
 
