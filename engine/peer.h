@@ -50,6 +50,7 @@ enum peer_hold {
         PEER_HELD_QUESTION = 8,  /* until the other reactors have answered */
         PEER_HELD_LAG = 16,      /* until a subscriber for whom publishers wait has caught up */
         PEER_HELD_DRAIN = 32,    /* for good: the server goes away and reads no more */
+        PEER_HELD_PACE = 64,     /* until it may subscribe again: it is faster than it may be */
 };
 
 enum peer_state { PEER_OPEN, PEER_FINISHING, PEER_SHUT, PEER_CLOSING };

@@ -89,6 +89,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->cores = cores;
         list_init(&reactor->held);
         list_init(&reactor->resumed);
+        list_init(&reactor->paced);
         list_init(&reactor->questions);
         list_init(&reactor->questions_due);
         reactor->finish_ns = PEER_FINISH_NS;
@@ -601,6 +602,8 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
         own->conns_max = settings->conns_max;
         own->address_conns_max = settings->address_conns_max;
         own->subscriptions_max = settings->subscriptions_max;
+        own->subscribe_rate = settings->subscribe_rate;
+        own->subscribe_burst = settings->subscribe_burst;
         own->auth_timeout_ns = settings->auth_timeout_ns;
         if (own->lag != NULL)
                 lanes_change_lag(&reactor->lanes, own->lag_bytes_max, lag_limit_bytes_min(own->lag),
@@ -631,7 +634,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
         if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking || reactor->may_let_ask ||
-            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->questions_due))
+            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->paced) ||
+            !list_is_empty(&reactor->questions_due))
                 deadline_ns = 0;
 
         bool has_sends = reactor->has_sends;
@@ -648,6 +652,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         if (has_sends)
                 reactor->flush_ns = io_clock_ns(io) - poll_began_ns;
         reactor->pulse.turn_began_ns = has_sends ? poll_began_ns : io_now_ns(io);
+        paces_begin_turn(reactor);
         bool is_full = reactor_take_up(reactor, count, &input_bytes);
         if (is_full) {
                 uint64_t until_ns = io_clock_ns(io) + READ_ON * reactor->flush_ns;

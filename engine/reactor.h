@@ -43,9 +43,12 @@ struct reactor_settings {
         uint64_t quiet_ns; /* how long a set of subscriptions must not change before it may be shared */
         uint64_t ping_interval_ns;
         uint32_t pings_out_max;
-        uint32_t conns_max;         /* clients of all reactors together */
-        uint32_t address_conns_max; /* ... and of one address; 0: no limit */
-        uint32_t subscriptions_max; /* per connection; 0: no limit of its own */
+        uint32_t conns_max;                       /* clients of all reactors together */
+        uint32_t address_conns_max;               /* ... and of one address; 0: no limit */
+        uint32_t subscriptions_max;               /* per connection; 0: no limit of its own */
+        uint32_t subscribe_rate, subscribe_burst; /* per connection and second, and at once; 0: no limit */
+        uint32_t
+                turn_changes; /* for a simulation: SUBs and UNSUBs of one connection in a turn; 0: as many as is good */
         struct nats_limits nats;
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
         uint64_t seed;                /* for a simulation: every choice comes from it; 0: from the kernel */
@@ -83,9 +86,11 @@ struct reactor {
         /* By the other reactor's number; NULL at our own. */
         struct mailbox *out[MATCH_REACTORS_MAX], *in[MATCH_REACTORS_MAX];
         struct blocking blocking;
-        uint64_t blocking_ns;  /* when the next held publisher may go on */
-        struct list held;      /* peers held for a mailbox, the first first, by wait_link */
-        struct list resumed;   /* peers to go on with, by resume_link */
+        uint64_t blocking_ns; /* when the next held publisher may go on */
+        struct list held;     /* peers held for a mailbox, the first first, by wait_link */
+        struct list resumed;  /* peers to go on with, by resume_link */
+        struct list paced;    /* sessions that may subscribe again in a turn to come, the first first, by pace.link */
+        struct pace_turn pace_turn;
         struct list questions; /* that have not been answered by all yet */
         unsigned questions_count;
         struct list questions_due;      /* those of them that we have still to answer ourselves, by due_link */
@@ -126,7 +131,7 @@ struct reactor {
         struct pulse pulse;
         struct cpu_share cpu_share;
         struct ledger ledger;
-        struct log_limit cut_log, fault_log;
+        struct log_limit cut_log, fault_log, quota_log;
         const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];
         uint16_t listener_ports[REACTOR_LISTENERS_MAX];
         uint8_t listener_numbers[REACTOR_LISTENERS_MAX]; /* which --listen it is of, for the users' listeners */

@@ -109,6 +109,8 @@ void session_arm(struct reactor *reactor, struct session *session)
                 next_ns = session->handshake_ns;
         if (session->quiet_ns != 0 && session->quiet_ns < next_ns)
                 next_ns = session->quiet_ns;
+        if (pace_next_ns(&session->pace) < next_ns)
+                next_ns = pace_next_ns(&session->pace);
         if (session->peer.state == PEER_OPEN && session->peer.timer.deadline_ns != next_ns)
                 timer_set(&reactor->wheel, &session->peer.timer, next_ns);
 }
@@ -648,9 +650,13 @@ static bool session_operate(struct reactor *reactor, struct session *session, co
         case NATS_CONNECT:
                 return session_connect(reactor, session, operation);
         case NATS_SUB:
+                if (!pace_allows(reactor, session, true))
+                        return false;
                 session_subscribe(reactor, session, operation);
                 break;
         case NATS_UNSUB:
+                if (!pace_allows(reactor, session, false))
+                        return false;
                 session_unsubscribe(reactor, session, operation);
                 break;
         case NATS_PING:
@@ -745,6 +751,7 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         uint64_t now = io_now_ns(reactor->io);
         list_init(&session->subscriptions);
         list_init(&session->crowded_link);
+        pace_init(&session->pace);
         session->client_id = ++reactor->next_client_id;
         session->verbose = true; /* the protocol's defaults before CONNECT */
         session->pedantic = true;
@@ -774,6 +781,7 @@ static void session_ticked(struct reactor *reactor, struct peer *peer)
                 return;
         if (session->quiet_ns != 0 && now >= session->quiet_ns)
                 session_tick_quiet(reactor, session, now);
+        pace_tick(reactor, session, now);
         if (now >= session->ping_ns)
                 session_tick_ping(reactor, session, now);
         session_arm(reactor, session);
@@ -785,6 +793,7 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
         list_remove(&session->crowded_link);
         registry_leave(reactor, session);
         login_ended(reactor, session);
+        pace_ended(&session->pace);
         /* These may go before the connection has. */
         session->permissions = session->filter = NULL;
         list_for_each(&session->subscriptions, link)

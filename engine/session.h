@@ -6,6 +6,7 @@
 #define SPATE_ENGINE_SESSION_H
 
 #include "engine/login.h"
+#include "engine/pace.h"
 #include "engine/peer.h"
 #include "engine/registry.h"
 #include "io/wire/nats.h"
@@ -25,6 +26,7 @@ struct session {
         uint32_t shareable_count;
         uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
         struct login login;
+        struct pace pace;
         const struct permissions *permissions; /* NULL: no restrictions */
         const struct permissions *filter;      /* the same where each event to deliver has to be asked for; else NULL */
         uint64_t client_id;
