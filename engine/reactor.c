@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "engine/door.h"
+#include "engine/parting.h"
 #include "engine/publish.h"
 #include "engine/question.h"
 #include "engine/watermark.h"
@@ -90,6 +91,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         list_init(&reactor->held);
         list_init(&reactor->resumed);
         list_init(&reactor->paced);
+        list_init(&reactor->parting);
         list_init(&reactor->questions);
         list_init(&reactor->questions_due);
         reactor->finish_ns = PEER_FINISH_NS;
@@ -119,7 +121,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         if (error == 0)
                 error = registry_init(&reactor->registry);
         if (error == 0)
-                error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(), reactor_slots(settings));
+                error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(),
+                                  reactor_slots(settings) + PARTING_SLOTS);
         if (error == 0)
                 error = counters_init(&reactor->counters, COUNTERS_COUNT);
         if (error == 0)
@@ -180,6 +183,8 @@ void reactor_free(struct reactor *reactor)
                 peer->is_paused = false;   /* … nor anything to be resumed */
                 peer_closed(reactor, peer);
         }
+        if (reactor->parting.next != NULL)
+                partings_finish(reactor);
         dropped = account_dropped(&reactor->lanes.account) - dropped;
         if (dropped > 0)
                 log_info("events_lost", "reason=%s count=%llu connections=%u", loss_name(LOSS_DRAINING),
@@ -634,7 +639,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
         if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking || reactor->may_let_ask ||
-            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->paced) ||
+            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->paced) || !list_is_empty(&reactor->parting) ||
             !list_is_empty(&reactor->questions_due))
                 deadline_ns = 0;
 
@@ -653,6 +658,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 reactor->flush_ns = io_clock_ns(io) - poll_began_ns;
         reactor->pulse.turn_began_ns = has_sends ? poll_began_ns : io_now_ns(io);
         paces_begin_turn(reactor);
+        partings_go_on(reactor);
         bool is_full = reactor_take_up(reactor, count, &input_bytes);
         if (is_full) {
                 uint64_t until_ns = io_clock_ns(io) + READ_ON * reactor->flush_ns;
@@ -761,7 +767,7 @@ void reactor_print_plan(const struct reactor_settings *settings, const struct co
                 count > 1 ? " of all reactors" : "");
         plan_row(out, "stream memory", count, settings->memory_bytes, "events on their way out, cut input (--memory)",
                  &sum);
-        plan_row(out, "connections", count * reactor_slots(settings), reactor_peer_bytes(),
+        plan_row(out, "connections", count * (reactor_slots(settings) + PARTING_SLOTS), reactor_peer_bytes(),
                  "session and cursor (--max-connections)", &sum);
         plan_row(out, "closed spans", count * reactor_spans_max(settings), sizeof(struct lane_span),
                  "private bytes between shared ones", &sum);

@@ -91,7 +91,10 @@ struct reactor {
         struct list resumed;  /* peers to go on with, by resume_link */
         struct list paced;    /* sessions that may subscribe again in a turn to come, the first first, by pace.link */
         struct pace_turn pace_turn;
-        struct list questions; /* that have not been answered by all yet */
+        struct list parting;   /* sessions that have ended with many subscriptions, the first first, by parting_link */
+        uint32_t parting_left; /* subscriptions that may still be taken away in this turn */
+        uint64_t partings_begun, partings_done; /* those that were ever in the list */
+        struct list questions;                  /* that have not been answered by all yet */
         unsigned questions_count;
         struct list questions_due;      /* those of them that we have still to answer ourselves, by due_link */
         uint64_t full;                  /* mailboxes that had no room, a bit each: their reactors are to be told FULL */
@@ -104,11 +107,12 @@ struct reactor {
         struct auth_gate *gate;         /* ours; NULL: there are no users */
         struct list logins_waiting;     /* for their turn to ask, by login.wait_link */
         uint32_t logins_waiting_count;
-        bool may_let_ask;      /* some of them may: no sleep */
-        bool is_rechecking;    /* the users have changed, and not every session was asked again */
-        uint32_t recheck_next; /* the next to ask, by index */
-        uint8_t drain;         /* enum reactor_drain */
-        uint32_t drain_next;   /* the connection to whom goodbye is said next, by index */
+        bool may_let_ask;          /* some of them may: no sleep */
+        bool is_rechecking;        /* the users have changed, and not every session was asked again */
+        uint32_t recheck_next;     /* the next to ask, by index */
+        uint64_t recheck_partings; /* behind the last: so many of those that have ended must be gone, too */
+        uint8_t drain;             /* enum reactor_drain */
+        uint32_t drain_next;       /* the connection to whom goodbye is said next, by index */
         uint32_t drain_count, drain_done;
         uint64_t drain_began_ns, drain_ns;
         uint64_t sampled_ns;

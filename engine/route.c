@@ -443,6 +443,12 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         return 0;
 }
 
+void route_leave_group(struct reactor *reactor, struct subscription *subscription)
+{
+        route_hide(reactor, subscription);
+        queue_group_remove(&reactor->routes, subscription);
+}
+
 void route_unsubscribe(struct reactor *reactor, struct subscription *subscription)
 {
         struct routes *routes = &reactor->routes;

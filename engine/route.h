@@ -137,6 +137,8 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
 /* Lets the other reactors know of a visible subscription with its session's filter, or takes it back. 0 or -ENOMEM. */
 int route_show(struct reactor *reactor, struct subscription *subscription);
 void route_hide(struct reactor *reactor, struct subscription *subscription);
+/* A subscription that gets nothing any more leaves its queue group, in front of the rest of it. */
+void route_leave_group(struct reactor *reactor, struct subscription *subscription);
 /* The session's cohort must have been left if the subscription is shared. */
 void route_unsubscribe(struct reactor *reactor, struct subscription *subscription);
 struct subscription *route_find_sid(const struct routes *routes, const struct session *session, struct span sid);

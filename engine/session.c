@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "engine/door.h"
+#include "engine/parting.h"
 #include "engine/publish.h"
 #include "engine/queuegroup.h"
 #include "engine/reactor.h"
@@ -242,6 +243,8 @@ bool session_may_have(const struct session *session, const struct subscription *
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event)
 {
         struct session *session = subscription->session;
+        if (unlikely(session->is_parting))
+                return false;
         if (unlikely(!session_may_have(session, subscription, event)) && !subscription->is_expired &&
             !session->peer.lane.is_cut && !session->peer.lane.ended) {
                 lane_refuse(&reactor->lanes, &session->peer.lane, LOSS_NO_PERMISSION);
@@ -446,6 +449,11 @@ void session_subscribed(struct reactor *reactor, struct subscription *subscripti
 {
         struct session *session = subscription->session;
         session_ask_ended(reactor, session);
+        if (session->is_parting) { /* nobody is there to be told, nor waits for it */
+                if (error != 0)
+                        route_unsubscribe(reactor, subscription);
+                return;
+        }
         if (error == 0) {
                 session_say_ok(reactor, session);
                 return;
@@ -455,8 +463,7 @@ void session_subscribed(struct reactor *reactor, struct subscription *subscripti
         route_unsubscribe(reactor, subscription);
 }
 
-/* Takes it out, whatever it still waits for. */
-static void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription)
+void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription)
 {
         if (subscription->route->id == PATTERN_NONE)
                 session_ask_ended(reactor, session);
@@ -751,6 +758,7 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         uint64_t now = io_now_ns(reactor->io);
         list_init(&session->subscriptions);
         list_init(&session->crowded_link);
+        list_init(&session->parting_link);
         pace_init(&session->pace);
         session->client_id = ++reactor->next_client_id;
         session->verbose = true; /* the protocol's defaults before CONNECT */
@@ -796,8 +804,12 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
         pace_ended(&session->pace);
         /* These may go before the connection has. */
         session->permissions = session->filter = NULL;
-        list_for_each(&session->subscriptions, link)
-                session_forget(reactor, session, list_entry(link, struct subscription, session_link));
+        parting_begin(reactor, session);
+}
+
+static bool session_stays(const struct peer *peer)
+{
+        return container_of((struct peer *)(uintptr_t)peer, struct session, peer)->is_parting;
 }
 
 static void session_describe(const struct peer *peer, struct peer_description *description)
@@ -822,4 +834,5 @@ const struct peer_protocol session_protocol = {
         .ticked = session_ticked,
         .ended = session_ended,
         .describe = session_describe,
+        .stays = session_stays,
 };

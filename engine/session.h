@@ -18,6 +18,7 @@ struct session {
         struct peer peer;
         struct list subscriptions;             /* by session_link, oldest first */
         struct list crowded_link;              /* in reactor->crowded */
+        struct list parting_link;              /* in reactor->parting */
         struct registered_cohort *cohort;      /* joined, or waiting for a second member */
         uint64_t key_low, key_high;            /* sum over the shareable subscriptions: see registry.h */
         struct subscription *lag_subscription; /* to SESSION_LAG_SUBJECT; NULL: it does not want to know */
@@ -41,6 +42,7 @@ struct session {
         bool is_ok_said;              /* of the event that was held for want of room: its +OK */
         bool is_private;              /* keeps out of cohorts: echo:false and publishing, or crowded */
         bool is_crowded;              /* is_private until the lane has drained */
+        bool is_parting;              /* has ended, and not all of its subscriptions are gone: it gets no event */
         char name[LEDGER_NAME_BYTES]; /* as CONNECT told it, cut, for people */
         bool limits_publish; /* each subject to publish to has to be asked for, unless it is the last one again: */
         uint8_t permitted_bytes;
@@ -75,6 +77,8 @@ bool session_may_have(const struct session *session, const struct subscription *
                       const struct event *event);
 /* A subscription that route_subscribe() left waiting is visible everywhere now, or has failed with `error`. */
 void session_subscribed(struct reactor *reactor, struct subscription *subscription, int error);
+/* Takes the subscription away, whatever it still waits for. */
+void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription);
 /* Encodes one event for this subscription alone. false: it was not delivered (its lane is cut, or it has had its
  * maximum). */
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event);
