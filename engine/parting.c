@@ -20,11 +20,21 @@ static bool parting_take(struct reactor *reactor, struct session *session, uint3
         return list_is_empty(&session->subscriptions);
 }
 
+/* So many do not count against the user, who may be here again. */
+static void parting_count(const struct reactor *reactor, const struct session *session, int32_t change)
+{
+        if (session->usage != NULL)
+                usage_change(session->usage, reactor->settings.number, USAGE_PARTING, change);
+}
+
 /* The first in the list goes, or a part of it. false: it is not done. */
 static bool partings_take_first(struct reactor *reactor, uint32_t *left)
 {
         struct session *session = list_entry(reactor->parting.next, struct session, parting_link);
-        if (!parting_take(reactor, session, left))
+        uint32_t before = session->subscriptions_count;
+        bool is_done = parting_take(reactor, session, left);
+        parting_count(reactor, session, -(int32_t)(before - session->subscriptions_count));
+        if (!is_done)
                 return false;
         list_remove(&session->parting_link);
         session->is_parting = false;
@@ -44,6 +54,7 @@ void parting_begin(struct reactor *reactor, struct session *session)
                 return;
         }
         session->is_parting = true;
+        parting_count(reactor, session, (int32_t)session->subscriptions_count);
         list_push_back(&reactor->parting, &session->parting_link);
         reactor->partings_begun++;
 }

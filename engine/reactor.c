@@ -119,6 +119,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         if (error == 0)
                 error = routes_init(&reactor->routes, cores, settings->number, seeds[1]);
         if (error == 0)
+                error = quotas_init(&reactor->quotas);
+        if (error == 0)
                 error = registry_init(&reactor->registry);
         if (error == 0)
                 error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(),
@@ -201,6 +203,7 @@ void reactor_free(struct reactor *reactor)
         pool_fini(&reactor->peers);
         if (reactor->routes.table != NULL)
                 routes_fini(&reactor->routes);
+        quotas_fini(&reactor->quotas);
         lanes_fini(&reactor->lanes);
         if (reactor->bell != NULL)
                 reactor->cores->core[reactor->settings.number].reactor = NULL;
@@ -607,6 +610,8 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
         own->conns_max = settings->conns_max;
         own->address_conns_max = settings->address_conns_max;
         own->subscriptions_max = settings->subscriptions_max;
+        own->user_patterns_max = settings->user_patterns_max;
+        own->user_shapes_max = settings->user_shapes_max;
         own->subscribe_rate = settings->subscribe_rate;
         own->subscribe_burst = settings->subscribe_burst;
         own->auth_timeout_ns = settings->auth_timeout_ns;

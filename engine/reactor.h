@@ -15,6 +15,7 @@
 #include "engine/base/timerwheel.h"
 #include "engine/blocking.h"
 #include "engine/cores.h"
+#include "engine/quota.h"
 #include "engine/counter_table.h"
 #include "engine/lag.h"
 #include "engine/lane.h"
@@ -43,10 +44,11 @@ struct reactor_settings {
         uint64_t quiet_ns; /* how long a set of subscriptions must not change before it may be shared */
         uint64_t ping_interval_ns;
         uint32_t pings_out_max;
-        uint32_t conns_max;                       /* clients of all reactors together */
-        uint32_t address_conns_max;               /* ... and of one address; 0: no limit */
-        uint32_t subscriptions_max;               /* per connection; 0: no limit of its own */
-        uint32_t subscribe_rate, subscribe_burst; /* per connection and second, and at once; 0: no limit */
+        uint32_t conns_max;                          /* clients of all reactors together */
+        uint32_t address_conns_max;                  /* ... and of one address; 0: no limit */
+        uint32_t subscriptions_max;                  /* per connection; 0: no limit of its own */
+        uint32_t user_patterns_max, user_shapes_max; /* per user, or connection where there are none; 0: no limit */
+        uint32_t subscribe_rate, subscribe_burst;    /* per connection and second, and at once; 0: no limit */
         uint32_t
                 turn_changes; /* for a simulation: SUBs and UNSUBs of one connection in a turn; 0: as many as is good */
         struct nats_limits nats;
@@ -118,6 +120,7 @@ struct reactor {
         uint64_t sampled_ns;
         struct lanes lanes;
         struct routes routes;
+        struct quotas quotas;
         struct registry registry;
         struct list crowded; /* sessions to take out of their cohorts, by crowded_link */
         struct list kept;    /* peers that have begun an operation and not ended it, the oldest first, by kept_link */

@@ -143,6 +143,7 @@ void route_leave_group(struct reactor *reactor, struct subscription *subscriptio
 void route_unsubscribe(struct reactor *reactor, struct subscription *subscription);
 struct subscription *route_find_sid(const struct routes *routes, const struct session *session, struct span sid);
 struct route *route_of(const struct routes *routes, pattern_id id);
+struct route *route_find(const struct routes *routes, struct span text);
 
 /* Tells the matcher's writer what there is to tell. true: some of it has to wait for room. Once a turn. */
 bool routes_tell(struct reactor *reactor);

@@ -10,6 +10,7 @@
 #include "engine/parting.h"
 #include "engine/publish.h"
 #include "engine/queuegroup.h"
+#include "engine/quota.h"
 #include "engine/reactor.h"
 #include "engine/watermark.h"
 #include "io/wire/json.h"
@@ -333,11 +334,45 @@ static bool session_connect(struct reactor *reactor, struct session *session, co
         return true;
 }
 
+#define CONNECTION_IS_FULL (-EUSERS) /* --max-subscriptions */
+
+/* Which limit was in the way; the counters stand in the order of these. */
+static const struct subscription_limit {
+        int error;
+        enum counter_id counter;
+        const char *option;
+} subscription_limits[] = {
+        {CONNECTION_IS_FULL, COUNT_SUBSCRIPTIONS_OVER_CONNECTION, "--max-subscriptions"},
+        {-ENOSPC, COUNT_SUBSCRIPTIONS_OVER_ALL, "--max-patterns"},
+        {QUOTA_PATTERNS, COUNT_SUBSCRIPTIONS_OVER_USER, "--max-user-patterns"},
+        {QUOTA_SHAPES, COUNT_SUBSCRIPTIONS_OVER_SHAPES, "--max-user-shapes"},
+};
+
+static void session_log_limit(struct reactor *reactor, const struct session *session, const char *option)
+{
+        char quoted[USER_NAME_BYTES_MAX];
+        unsigned suppressed;
+        if (!log_limit_pass(&reactor->quota_log, io_now_ns(reactor->io), 10, &suppressed))
+                return;
+        log_info("subscription_refused", "address=%s user=%s option=%s suppressed=%u", session->peer.address,
+                 log_quote(quoted, sizeof quoted, session->login.user == NULL ? SPAN_NONE : session->login.user->name),
+                 option, suppressed);
+}
+
 static void session_refuse_subscription(struct reactor *reactor, struct session *session, int error)
 {
         reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
+        for (size_t i = 0; i < array_count(subscription_limits); i++) {
+                if (subscription_limits[i].error != error)
+                        continue;
+                reactor_count(reactor, subscription_limits[i].counter, 1);
+                session_log_limit(reactor, session, subscription_limits[i].option);
+        }
         if (error == -EINVAL || error == -E2BIG)
                 session_say(reactor, session, SPAN("-ERR 'Invalid Subject'\r\n"));
+        else if (error == QUOTA_SHAPES)
+                session_say(reactor, session,
+                            SPAN("-ERR 'maximum subscriptions exceeded - too many positions of wildcards'\r\n"));
         else
                 session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
 }
@@ -404,7 +439,7 @@ static void session_subscribe(struct reactor *reactor, struct session *session, 
                 return;
         }
         int error = max != 0 && session->subscriptions_count >= max
-                            ? -ENOSPC
+                            ? CONNECTION_IS_FULL
                             : route_subscribe(reactor, session, operation->subject, operation->queue, operation->sid,
                                               &subscription);
         if (error == -EEXIST) {
@@ -495,10 +530,24 @@ static void session_key_change_filter(const struct reactor *reactor, struct sess
         session->key_high += add ? hash.high64 : 0 - hash.high64;
 }
 
+/* What it has counts for another. */
+static void session_move_usage(struct reactor *reactor, struct session *session, struct usage *usage)
+{
+        if (session->usage == usage)
+                return;
+        list_for_each(&session->subscriptions, link)
+                quota_give(reactor, session, list_entry(link, struct subscription, session_link)->route);
+        session->usage = usage;
+        /* Where there is no memory it has more than is counted. */
+        list_for_each(&session->subscriptions, link)
+                quota_take(reactor, session, list_entry(link, struct subscription, session_link)->route);
+}
+
 void session_become(struct reactor *reactor, struct session *session, const struct user *user)
 {
         const struct permissions *permissions = user->permissions;
         session->login.user = user;
+        session_move_usage(reactor, session, user->usage);
         if (session->permissions == permissions)
                 return;
         session_key_change_filter(reactor, session, false);

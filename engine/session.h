@@ -28,6 +28,8 @@ struct session {
         uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
         struct login login;
         struct pace pace;
+        struct usage *usage;                   /* its user's; NULL: there are no users */
+        uint32_t shapes_count;                 /* of its patterns, while it has no usage */
         const struct permissions *permissions; /* NULL: no restrictions */
         const struct permissions *filter;      /* the same where each event to deliver has to be asked for; else NULL */
         uint64_t client_id;

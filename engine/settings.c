@@ -109,6 +109,8 @@ static void settings_numbers(struct settings *settings)
                 .conns_max = (uint32_t)options_number(options, OPTION_MAX_CONNECTIONS),
                 .address_conns_max = (uint32_t)options_number(options, OPTION_MAX_PER_ADDRESS),
                 .subscriptions_max = (uint32_t)options_number(options, OPTION_MAX_SUBSCRIPTIONS),
+                .user_patterns_max = (uint32_t)options_number(options, OPTION_MAX_USER_PATTERNS),
+                .user_shapes_max = (uint32_t)options_number(options, OPTION_MAX_USER_SHAPES),
                 .subscribe_rate = (uint32_t)options_number(options, OPTION_SUBSCRIBE_RATE),
                 .subscribe_burst = (uint32_t)options_number(options, OPTION_SUBSCRIBE_BURST),
                 .nats = {.control_line_bytes_max = options_number(options, OPTION_MAX_CONTROL_LINE),
