@@ -3,7 +3,6 @@
 
 #include "engine/base/log.h"
 #include "engine/door.h"
-#include "engine/parting.h"
 #include "engine/reactor.h"
 
 void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
@@ -19,10 +18,6 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         /* Who comes while we go is told by the closed door, as those who come a moment later are. */
         bool may_enter = !reactor->is_stopping && door_has_slot(reactor, protocol);
         struct peer *peer = may_enter ? pool_take(&reactor->peers) : NULL;
-        if (unlikely(peer == NULL && may_enter)) {
-                partings_make_room(reactor);
-                peer = pool_take(&reactor->peers);
-        }
         if (peer == NULL) {
                 reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
                 io_close(reactor->io, id, false);
@@ -459,9 +454,7 @@ void peer_closed(struct reactor *reactor, struct peer *peer)
         reactor->admins_count -= peer->protocol == &admin_protocol;
         door_leave(reactor, peer);
         counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
-        peer->is_gone = true;
-        if (peer->protocol->stays == NULL || !peer->protocol->stays(peer))
-                pool_give(&reactor->peers, peer);
+        pool_give(&reactor->peers, peer);
 }
 
 /* The half-sent operation will not be whole; what came before it may be read. */
