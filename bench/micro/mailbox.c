@@ -142,16 +142,16 @@ int main(int argc, char **argv)
                 if (mailbox_new(&events[i].mailbox, MAILBOX_BYTES_DEFAULT, &bell) != 0)
                         abort();
         const struct micro_row rows[] = {
-                {"bytes, 32", alone, &bytes[0], NULL, 0, false, false},
-                {"bytes, 160", alone, &bytes[1], NULL, 0, false, false},
-                {"event, 160 bytes", alone, &events[0], "bytes, 160", 0, false, false},
-                {"bytes, 1024", alone, &bytes[2], NULL, 0, false, false},
-                {"event, 1024 bytes", alone, &events[1], "bytes, 1024", 0, false, false},
-                {"bytes across, 32", across, &bytes[0], NULL, 0, true, false},
-                {"bytes across, 160", across, &bytes[1], NULL, 0, true, false},
-                {"event across, 160 bytes", across, &events[0], "bytes across, 160", 0, true, false},
-                {"bytes across, 1024", across, &bytes[2], NULL, 0, true, false},
-                {"event across, 1024 bytes", across, &events[1], "bytes across, 1024", 0, true, false},
+                {"bytes, 32", alone, &bytes[0], NULL, 0, false, false, NULL, NULL},
+                {"bytes, 160", alone, &bytes[1], NULL, 0, false, false, NULL, NULL},
+                {"event, 160 bytes", alone, &events[0], "bytes, 160", 0, false, false, NULL, NULL},
+                {"bytes, 1024", alone, &bytes[2], NULL, 0, false, false, NULL, NULL},
+                {"event, 1024 bytes", alone, &events[1], "bytes, 1024", 0, false, false, NULL, NULL},
+                {"bytes across, 32", across, &bytes[0], NULL, 0, true, false, NULL, NULL},
+                {"bytes across, 160", across, &bytes[1], NULL, 0, true, false, NULL, NULL},
+                {"event across, 160 bytes", across, &events[0], "bytes across, 160", 0, true, false, NULL, NULL},
+                {"bytes across, 1024", across, &bytes[2], NULL, 0, true, false, NULL, NULL},
+                {"event across, 1024 bytes", across, &events[1], "bytes across, 1024", 0, true, false, NULL, NULL},
         };
         int exit_code = micro_main(argc, argv, "mailbox", rows, array_count(rows));
         for (size_t i = 0; i < array_count(bytes); i++)

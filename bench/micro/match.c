@@ -1,150 +1,188 @@
-/* micro_match: what one match costs, by table and batch.
+/* micro_match: what one match costs, by workload, size of the table and batch. bench/matcher runs it and compares.
  *
- * Subjects have six tokens. Each is that of a pattern of the table, exact or made wild; there are as many as fit
- * SUBJECTS_COUNT, in random order, so that a large table does not stay in the cache. The rival knows no wildcards and
- * no withdrawal: a hash of the subject and one look into a table of exact ones. */
+ * Each subject asked for is that of a pattern in the table; there are up to SUBJECTS_MAX different ones, in random
+ * order, so that a large table does not stay in the cache, or drawn by rank, the n-th most popular 1/n as often as the
+ * first. Beside each stand a tree of tokens with the same patterns, and what it takes to find a whole subject when
+ * there are no patterns at all (bench/micro/exacthash.h), in a table of as many. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/micro/exacthash.h"
 #include "bench/micro/micro.h"
-#include "engine/base/map.h"
-#include "engine/base/random.h"
+#include "bench/micro/pointertrie.h"
+#include "bench/micro/workload.h"
 #include "matcher/match.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#define SUBJECTS_COUNT 65536
-#define TEXT_MAX 96
-#define TOKENS 6
-
-struct text {
-        char bytes[TEXT_MAX];
-        size_t size;
-};
-
-/* Which tokens are stars; 0x80: the pattern ends after the third in a tail. */
-static const unsigned shapes[] = {0x04, 0x10, 0x20, 0x24, 0x80, 0x12, 0x82};
-
-static void make_subject(struct text *text, struct random *random)
-{
-        int size = snprintf(text->bytes, sizeof text->bytes, "region%u.site%03u.line%02u.dev%06u.sensor%u.temp%u",
-                            (unsigned)random_below(random, 8), (unsigned)random_below(random, 500),
-                            (unsigned)random_below(random, 40), (unsigned)random_below(random, 1000000),
-                            (unsigned)random_below(random, 10), (unsigned)random_below(random, 10));
-        text->size = (size_t)size;
-}
-
-static void make_pattern(struct text *text, const struct text *subject, unsigned shape)
-{
-        text->size = 0;
-        size_t at = 0;
-        for (size_t i = 0; i < TOKENS; i++) {
-                size_t end = at;
-                while (end < subject->size && subject->bytes[end] != '.')
-                        end++;
-                if (i > 0)
-                        text->bytes[text->size++] = '.';
-                if ((shape & 0x80) && i == 3) {
-                        text->bytes[text->size++] = '>';
-                        return;
-                }
-                if (shape >> i & 1) {
-                        text->bytes[text->size++] = '*';
-                } else {
-                        memcpy(text->bytes + text->size, subject->bytes + at, end - at);
-                        text->size += end - at;
-                }
-                at = end + 1;
-        }
-}
-
-struct exact {
-        struct map_node node;
-        struct text subject;
-};
+#define SUBJECTS_MAX 262144
+#define SUBJECTS_FEW 4096 /* of an attack */
+#define TRIE_IDS_MAX 8192
 
 struct load {
+        enum workload workload;
+        size_t patterns_max; /* an attack has its own number */
+        bool by_rank;
         size_t patterns_count;
-        size_t wildcards_percent;
-        size_t shapes_count; /* beside the exact one */
+        size_t yielded; /* by the stream, until that many were distinct */
         struct match_table *table;
-        struct map map; /* the rival's */
-        struct exact *exacts;
-        struct text *texts;
+        struct pointertrie *trie;
+        struct exacthash *hash;
+        char *texts; /* of the subjects */
         struct span *subjects;
+        size_t subjects_count;
         size_t at; /* which comes next */
         pattern_id *ids;
         size_t ids_max;
+        uint32_t *numbers;
+        double matches; /* of a subject, on average */
 };
 
-static struct load *load_new(size_t patterns_count, size_t wildcards_percent)
+static void *many_new(size_t count, size_t size)
+{
+        void *memory = calloc(count, size);
+        if (memory == NULL)
+                abort();
+        return memory;
+}
+
+/* A tail of subjects by rank: what is drawn most is in the cache. */
+static void by_rank(struct load *load, struct random *random)
+{
+        double *sums = many_new(load->subjects_count, sizeof *sums);
+        double sum = 0;
+        struct span *drawn = many_new(SUBJECTS_MAX, sizeof *drawn);
+        for (size_t i = 0; i < load->subjects_count; i++)
+                sums[i] = sum += 1 / (double)(i + 1);
+        for (size_t i = 0; i < SUBJECTS_MAX; i++) {
+                double at = (double)random_below(random, (uint64_t)1 << 52) / (double)((uint64_t)1 << 52) * sum;
+                size_t low = 0, high = load->subjects_count - 1;
+                while (low < high) {
+                        size_t middle = (low + high) / 2;
+                        if (sums[middle] < at)
+                                low = middle + 1;
+                        else
+                                high = middle;
+                }
+                drawn[i] = load->subjects[low];
+        }
+        free(sums);
+        free(load->subjects);
+        load->subjects = drawn;
+        load->subjects_count = SUBJECTS_MAX;
+}
+
+static void match_all(struct load *load)
+{
+        struct match_set sets[MATCH_BATCH_MAX];
+        size_t count = 0;
+        for (size_t i = 0; i < load->subjects_count; i += MATCH_BATCH_MAX) {
+                size_t done =
+                        match_batch(load->table, load->subjects + i, MATCH_BATCH_MAX, load->ids, load->ids_max, sets);
+                assert(done == MATCH_BATCH_MAX);
+                for (size_t j = 0; j < done; j++)
+                        count += sets[j].ids_count;
+        }
+        load->matches = (double)count / (double)load->subjects_count;
+}
+
+static void prepare_table(void *context)
 {
         static const uint8_t secret[16] = "a bench's secret";
-        struct load *load = calloc(1, sizeof(*load));
-        struct match_limits limits = {.patterns_max = patterns_count};
-        if (load == NULL)
+        struct load *load = context;
+        if (load->table != NULL)
+                return;
+        size_t wanted = workload_patterns(load->workload);
+        bool is_attack = wanted > 0;
+        load->patterns_count = is_attack ? wanted : load->patterns_max;
+        size_t room = is_attack ? SUBJECTS_FEW : SUBJECTS_MAX;
+        load->texts = many_new(room, WORKLOAD_TEXT_MAX);
+        load->subjects = many_new(room, sizeof *load->subjects);
+        struct match_limits limits = {.patterns_max = load->patterns_count};
+        if (match_table_new(&load->table, &limits, secret) != 0)
                 abort();
-        load->patterns_count = patterns_count;
-        load->wildcards_percent = wildcards_percent;
-        load->texts = calloc(SUBJECTS_COUNT, sizeof(*load->texts));
-        load->subjects = calloc(SUBJECTS_COUNT, sizeof(*load->subjects));
-        if (load->texts == NULL || load->subjects == NULL || match_table_new(&load->table, &limits, secret) != 0)
-                abort();
+        struct workload_stream stream;
         struct random random;
-        random_init(&random, 1);
-
+        workload_begin(&stream, load->workload);
+        random_init(&random, 2);
         /* Each pattern's subject takes a place that any later one may take: what remains is a fair sample. */
-        for (size_t n = 0; match_patterns_count(load->table) < patterns_count; n++) {
-                struct text subject, pattern;
-                make_subject(&subject, &random);
-                if (n < SUBJECTS_COUNT || random_chance(&random, SUBJECTS_COUNT, n + 1))
-                        load->texts[n < SUBJECTS_COUNT ? n : random_below(&random, SUBJECTS_COUNT)] = subject;
-                bool wild = random_chance(&random, wildcards_percent, 100);
-                make_pattern(&pattern, &subject, wild ? shapes[random_below(&random, array_count(shapes))] : 0);
+        while (match_patterns_count(load->table) < load->patterns_count) {
+                struct workload_text subject, pattern;
+                size_t n = stream.yielded;
+                workload_next(&stream, &subject, &pattern);
+                if (n < room || random_chance(&random, room, n + 1)) {
+                        size_t place = n < room ? n : random_below(&random, room);
+                        char *text = load->texts + place * WORKLOAD_TEXT_MAX;
+                        memcpy(text, subject.bytes, subject.size);
+                        load->subjects[place] = span_of(text, subject.size);
+                }
                 pattern_id id;
-                if (match_add(load->table, span_of(pattern.bytes, pattern.size), MATCH_NATS, 0, &id) != 0)
+                if (match_add(load->table, workload_span(&pattern), MATCH_NATS, 0, &id) != 0)
                         abort();
                 match_collect(load->table);
         }
-        size_t made = 0;
-        while (made < SUBJECTS_COUNT && load->texts[made].size != 0)
-                made++;
-        for (size_t i = made; i < SUBJECTS_COUNT; i++)
-                load->texts[i] = load->texts[random_below(&random, made)];
-        for (size_t i = 0; i < SUBJECTS_COUNT; i++)
-                load->subjects[i] = span_of(load->texts[i].bytes, load->texts[i].size);
+        load->yielded = stream.yielded;
+        size_t made = load->yielded < room ? load->yielded : room;
+        load->subjects_count = made / MICRO_BATCH * MICRO_BATCH;
+        if (load->by_rank)
+                by_rank(load, &random);
         load->ids_max = match_ids_max(load->table) * MATCH_BATCH_MAX;
-        load->ids = calloc(load->ids_max, sizeof(*load->ids));
-        if (load->ids == NULL)
-                abort();
-        return load;
+        load->ids = many_new(load->ids_max, sizeof *load->ids);
+        for (int i = 0; i < 1000; i++) { /* what grows, grows now */
+                epoch_quiescent();
+                match_collect(load->table);
+        }
+        match_all(load);
 }
 
-/* The rival's table has the subjects that are asked for, once each. */
-static void load_exacts(struct load *load)
+static void prepare_trie(void *context)
 {
-        load->exacts = calloc(SUBJECTS_COUNT, sizeof(*load->exacts));
-        if (load->exacts == NULL || map_init(&load->map, SUBJECTS_COUNT) != 0)
-                abort();
-        for (size_t i = 0; i < SUBJECTS_COUNT; i++) {
-                load->exacts[i].subject = load->texts[i];
-                uint64_t hash = XXH3_64bits(load->texts[i].bytes, load->texts[i].size);
-                if (map_first(&load->map, hash) == NULL)
-                        map_insert(&load->map, &load->exacts[i].node, hash);
+        struct load *load = context;
+        prepare_table(load);
+        if (load->trie != NULL)
+                return;
+        load->trie = pointertrie_new();
+        load->numbers = many_new(TRIE_IDS_MAX, sizeof *load->numbers);
+        struct workload_stream stream;
+        workload_begin(&stream, load->workload);
+        while (stream.yielded < load->yielded) {
+                struct workload_text subject, pattern;
+                workload_next(&stream, &subject, &pattern);
+                pointertrie_add(load->trie, workload_span(&pattern));
+        }
+        /* A rival that finds something else is none. */
+        size_t count = 0;
+        for (size_t i = 0; i < load->subjects_count; i++)
+                count += pointertrie_match(load->trie, load->subjects[i], load->numbers, TRIE_IDS_MAX);
+        assert((double)count / (double)load->subjects_count == load->matches);
+}
+
+static void prepare_hash(void *context)
+{
+        struct load *load = context;
+        prepare_table(load);
+        if (load->hash != NULL)
+                return;
+        load->hash = exacthash_new(load->patterns_count);
+        struct workload_stream stream;
+        workload_begin(&stream, WORKLOAD_EXACT);
+        while (stream.yielded < load->yielded) {
+                struct workload_text subject, pattern;
+                workload_next(&stream, &subject, &pattern);
+                if (exacthash_find(load->hash, workload_span(&subject)) == UINT32_MAX)
+                        exacthash_add(load->hash, workload_span(&subject));
         }
 }
 
-static void load_free(struct load *load)
+static void load_fini(struct load *load)
 {
-        map_fini(&load->map);
         match_table_free(load->table);
-        free(load->exacts);
+        pointertrie_free(load->trie);
+        exacthash_free(load->hash);
         free(load->texts);
         free(load->subjects);
         free(load->ids);
-        free(load);
+        free(load->numbers);
 }
 
 static void match_batches(struct load *load, uint64_t operations, size_t batch)
@@ -155,7 +193,9 @@ static void match_batches(struct load *load, uint64_t operations, size_t batch)
                         match_batch(load->table, load->subjects + load->at, batch, load->ids, load->ids_max, sets);
                 assert(done == batch);
                 micro_use(sets);
-                load->at = (load->at + batch) % SUBJECTS_COUNT;
+                load->at += batch;
+                if (load->at == load->subjects_count)
+                        load->at = 0;
         }
 }
 
@@ -169,62 +209,164 @@ static void match_by_16(void *context, uint64_t operations)
         match_batches(context, operations, MATCH_BATCH_MAX);
 }
 
+static void match_in_trie(void *context, uint64_t operations)
+{
+        struct load *load = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                size_t count = pointertrie_match(load->trie, load->subjects[load->at], load->numbers, TRIE_IDS_MAX);
+                assert(count <= TRIE_IDS_MAX);
+                micro_use(load->numbers);
+                load->at++;
+                if (load->at == load->subjects_count)
+                        load->at = 0;
+        }
+}
+
 static void look_up(void *context, uint64_t operations)
 {
         struct load *load = context;
         for (uint64_t i = 0; i < operations; i++) {
-                struct span subject = load->subjects[load->at];
-                struct map_node *node = map_first(&load->map, XXH3_64bits(subject.bytes, subject.size));
-                assert(node != NULL);
-                const struct exact *exact = container_of(node, struct exact, node);
-                bool is_equal = exact->subject.size == subject.size &&
-                                memcmp(exact->subject.bytes, subject.bytes, subject.size) == 0;
-                assert(is_equal);
-                micro_use(exact);
-                load->at = (load->at + 1) % SUBJECTS_COUNT;
+                uint32_t number = exacthash_find(load->hash, load->subjects[load->at]);
+                assert(number != UINT32_MAX);
+                micro_use(&number);
+                load->at++;
+                if (load->at == load->subjects_count)
+                        load->at = 0;
         }
 }
 
-/* Tables that take long to make are made only for those who have time. */
-static bool is_counting(int argc, char **argv)
+static size_t table_facts(void *context, struct micro_fact *facts)
 {
-        for (int i = 1; i < argc; i++)
-                if (strcmp(argv[i], "--count") == 0)
-                        return true;
-        return false;
+        const struct load *load = context;
+        facts[0] = (struct micro_fact){.name = "matches", .value = load->matches};
+        return 1;
+}
+
+static size_t trie_facts(void *context, struct micro_fact *facts)
+{
+        const struct load *load = context;
+        facts[0] = (struct micro_fact){.name = "bytes_a_pattern",
+                                       .value = (double)pointertrie_bytes(load->trie) / (double)load->patterns_count};
+        return 1;
+}
+
+struct rows {
+        struct micro_row row[MICRO_ROWS_MAX];
+        char names[MICRO_ROWS_MAX][64];
+        size_t count;
+};
+
+static struct micro_row *rows_add(struct rows *rows, const char *workload, const char *size, const char *what)
+{
+        assert(rows->count < MICRO_ROWS_MAX);
+        struct micro_row *row = &rows->row[rows->count];
+        char *name = rows->names[rows->count++];
+        snprintf(name, sizeof rows->names[0], "%s, %s%s%s", workload, size, size[0] != '\0' ? ", " : "", what);
+        row->name = name;
+        return row;
+}
+
+static const struct {
+        const char *name;
+        size_t count;
+        bool is_large;
+        bool has_trie;
+        uint64_t operations;
+} sizes[] = {
+        {"1 k", 1000, false, true, 65536},
+        {"100 k", 100000, true, true, 262144},
+        {"1 M", 1000000, true, true, 262144},
+        {"10 M", 10000000, true, false, 262144},
+};
+
+static const struct {
+        const char *name;
+        enum workload workload;
+        bool by_rank;
+        size_t sizes; /* how many of the above */
+} workloads[] = {
+        {"exact", WORKLOAD_EXACT, false, 4},     {"90/10", WORKLOAD_MIXED, false, 4},
+        {"wild", WORKLOAD_WILD, false, 3},       {"iot", WORKLOAD_IOT, false, 3},
+        {"tenants", WORKLOAD_TENANTS, false, 3}, {"tails", WORKLOAD_TAILS, false, 3},
+        {"zipf 90/10", WORKLOAD_MIXED, true, 3},
+};
+
+static const struct {
+        const char *name;
+        enum workload workload;
+} attacks[] = {
+        {"harmless", WORKLOAD_HARMLESS},       {"1023 shapes", WORKLOAD_MANY_SHAPES}, {"junk", WORKLOAD_JUNK},
+        {"unselective", WORKLOAD_UNSELECTIVE}, {"all masks", WORKLOAD_ALL_MASKS},
+};
+
+static void add_size(struct rows *rows, struct load *loads, size_t *loads_count, size_t size)
+{
+        const char *limit = NULL;
+        for (size_t i = 0; i < array_count(workloads); i++) {
+                if (size >= workloads[i].sizes)
+                        continue;
+                struct load *load = &loads[(*loads_count)++];
+                *load = (struct load){.workload = workloads[i].workload,
+                                      .patterns_max = sizes[size].count,
+                                      .by_rank = workloads[i].by_rank};
+                struct micro_row *row;
+                if (limit == NULL) {
+                        row = rows_add(rows, workloads[i].name, sizes[size].name, "hash and look up");
+                        limit = row->name;
+                        row->work = look_up;
+                        row->prepare = prepare_hash;
+                        row->context = load;
+                        row->is_large = sizes[size].is_large;
+                        row->operations = sizes[size].operations;
+                }
+                for (size_t form = 0; form < 3; form++) {
+                        static const char *const names[] = {"by 16", "singly", "tree"};
+                        if (form == 2 && !sizes[size].has_trie)
+                                continue;
+                        row = rows_add(rows, workloads[i].name, sizes[size].name, names[form]);
+                        row->work = form == 0 ? match_by_16 : form == 1 ? match_singly : match_in_trie;
+                        row->prepare = form == 2 ? prepare_trie : prepare_table;
+                        row->facts = form == 2 ? trie_facts : table_facts;
+                        row->context = load;
+                        row->beside = limit;
+                        row->is_large = sizes[size].is_large;
+                        row->operations = sizes[size].operations;
+                }
+        }
+}
+
+static void add_attacks(struct rows *rows, struct load *loads, size_t *loads_count)
+{
+        const char *harmless = NULL;
+        for (size_t i = 0; i < array_count(attacks); i++) {
+                struct load *load = &loads[(*loads_count)++];
+                *load = (struct load){.workload = attacks[i].workload};
+                struct micro_row *row = rows_add(rows, "attack", attacks[i].name, "by 16");
+                row->work = match_by_16;
+                row->prepare = prepare_table;
+                row->facts = table_facts;
+                row->context = load;
+                row->beside = harmless;
+                row->is_large = true;
+                row->operations = 16384;
+                if (harmless == NULL)
+                        harmless = row->name;
+        }
 }
 
 int main(int argc, char **argv)
 {
-        static const size_t sizes[] = {1000, 100000, 1000000};
-        struct load *exact[array_count(sizes)] = {NULL};
-        struct load *wild[array_count(sizes)] = {NULL};
-        size_t sizes_count = is_counting(argc, argv) ? 1 : array_count(sizes);
+        static struct rows rows;
+        static struct load loads[MICRO_ROWS_MAX];
+        size_t loads_count = 0;
+        for (size_t size = 0; size < array_count(sizes); size++)
+                add_size(&rows, loads, &loads_count, size);
+        add_attacks(&rows, loads, &loads_count);
         epoch_register();
-        for (size_t i = 0; i < sizes_count; i++) {
-                exact[i] = load_new(sizes[i], 0);
-                wild[i] = load_new(sizes[i], 10);
-                load_exacts(exact[i]);
-        }
-        const struct micro_row rows[] = {
-                {"hash and look up, 1 k", look_up, exact[0], NULL, 0, false, false},
-                {"exact, 1 k, singly", match_singly, exact[0], "hash and look up, 1 k", 0, false, false},
-                {"exact, 1 k, by 16", match_by_16, exact[0], "hash and look up, 1 k", 0, false, false},
-                {"8 shapes, 90/10, 1 k, singly", match_singly, wild[0], "hash and look up, 1 k", 0, false, false},
-                {"8 shapes, 90/10, 1 k, by 16", match_by_16, wild[0], "hash and look up, 1 k", 0, false, false},
-                {"hash and look up, 100 k", look_up, exact[1], NULL, 0, false, true},
-                {"exact, 100 k, by 16", match_by_16, exact[1], "hash and look up, 100 k", 0, false, true},
-                {"8 shapes, 90/10, 100 k, by 16", match_by_16, wild[1], "hash and look up, 100 k", 0, false, true},
-                {"exact, 1 M, by 16", match_by_16, exact[2], "hash and look up, 100 k", 0, false, true},
-                {"8 shapes, 90/10, 1 M, singly", match_singly, wild[2], "hash and look up, 100 k", 0, false, true},
-                {"8 shapes, 90/10, 1 M, by 16", match_by_16, wild[2], "hash and look up, 100 k", 0, false, true},
-        };
-        int exit_code = micro_main(argc, argv, "match", rows, array_count(rows));
+        int exit_code = micro_main(argc, argv, "match", rows.row, rows.count);
         epoch_quiescent();
-        for (size_t i = 0; i < sizes_count; i++) {
-                load_free(exact[i]);
-                load_free(wild[i]);
-        }
+        for (size_t i = 0; i < loads_count; i++)
+                load_fini(&loads[i]);
         epoch_unregister();
         return exit_code;
 }

@@ -10,12 +10,14 @@
 
 #define REPEATS_DEFAULT 15
 #define REPEATS_MAX 1001
+#define ONLY_MAX 16
 #define OPERATIONS_MAX ((uint64_t)1 << 32)
 
 struct options {
         uint64_t repeats;
-        uint64_t operations; /* 0: each row's own */
-        const char *only;    /* part of a name; NULL: all */
+        uint64_t operations;        /* 0: each row's own */
+        const char *only[ONLY_MAX]; /* parts of names */
+        size_t only_count;          /* 0: all */
         bool count;
         bool json;
         bool help;
@@ -62,8 +64,8 @@ static int options_read(struct options *options, int argc, char **argv)
                         failure = number_read(option, argv[++i], REPEATS_MAX, &options->repeats);
                 else if (strcmp(option, "--operations") == 0)
                         failure = number_read(option, argv[++i], OPERATIONS_MAX, &options->operations);
-                else if (strcmp(option, "--only") == 0 && i + 1 < argc)
-                        options->only = argv[++i];
+                else if (strcmp(option, "--only") == 0 && i + 1 < argc && options->only_count < ONLY_MAX)
+                        options->only[options->only_count++] = argv[++i];
                 else
                         failure = refuse(option, "there is no such option, or its value is missing");
         }
@@ -75,7 +77,7 @@ static void help_print(const char *name)
         printf("usage: micro_%s [--repeats N] [--operations N] [--only PART-OF-A-NAME] [--json] [--count]\n\n"
                "  --repeats     passes of each case, told are their median and spread  [%d]\n"
                "  --operations  of one pass, in batches of %d  [each case's own]\n"
-               "  --only        cases whose name has this in it\n"
+               "  --only        cases whose name has this in it; may be said several times\n"
                "  --count       one pass of a fixed size, for a tool that counts instructions (bench/micro/counts)\n"
                "  --json        one JSON object\n",
                name, REPEATS_DEFAULT, MICRO_BATCH);
@@ -90,7 +92,17 @@ static bool is_wanted(const struct options *options, const struct micro_row *row
 {
         if (options->count && (row->has_threads || row->is_large))
                 return false;
-        return options->only == NULL || strstr(row->name, options->only) != NULL;
+        bool named = options->only_count == 0;
+        for (size_t i = 0; i < options->only_count; i++)
+                named = named || strstr(row->name, options->only[i]) != NULL;
+        return named;
+}
+
+static void prepare(const struct options *options, const struct micro_row *rows, size_t rows_count)
+{
+        for (size_t i = 0; i < rows_count; i++)
+                if (rows[i].prepare != NULL && is_wanted(options, &rows[i]))
+                        rows[i].prepare(rows[i].context);
 }
 
 static const struct micro_row *row_find(const struct micro_row *rows, size_t rows_count, const char *name)
@@ -160,6 +172,11 @@ static double ratio(const struct options *options, const struct micro_row *rows,
         return limit > 0 ? median(options, &results[index]) / limit : 0;
 }
 
+static size_t facts_of(const struct micro_row *row, struct micro_fact *facts)
+{
+        return row->facts == NULL ? 0 : row->facts(row->context, facts);
+}
+
 static void table_print(const struct options *options, const char *name, const struct micro_row *rows,
                         size_t rows_count, const struct result *results)
 {
@@ -172,6 +189,9 @@ static void table_print(const struct options *options, const char *name, const s
                 double times = ratio(options, rows, rows_count, results, i);
                 if (times > 0)
                         printf("   %.2f x %s", times, rows[i].beside);
+                struct micro_fact facts[MICRO_FACTS_MAX];
+                for (size_t j = 0, count = facts_of(&rows[i], facts); j < count; j++)
+                        printf("   %s %.2f", facts[j].name, facts[j].value);
                 printf("\n");
         }
 }
@@ -193,6 +213,9 @@ static void json_print(const struct options *options, const char *name, const st
                 double times = options->count ? 0 : ratio(options, rows, rows_count, results, i);
                 if (times > 0)
                         printf(",\"beside\":\"%s\",\"ratio\":%.4f", rows[i].beside, times);
+                struct micro_fact facts[MICRO_FACTS_MAX];
+                for (size_t j = 0, facts_count = facts_of(&rows[i], facts); j < facts_count; j++)
+                        printf(",\"%s\":%.4f", facts[j].name, facts[j].value);
                 printf("}");
                 comma = ",";
         }
@@ -226,6 +249,7 @@ int micro_main(int argc, char **argv, const char *name, const struct micro_row *
         struct result *results = calloc(rows_count, sizeof(*results));
         if (results == NULL)
                 abort();
+        prepare(&options, rows, rows_count);
         if (options.count)
                 count(&options, rows, rows_count, results);
         else

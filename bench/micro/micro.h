@@ -13,6 +13,13 @@
 
 #include "engine/base/check.h"
 
+/* Something else that is worth telling of a row. */
+struct micro_fact {
+        const char *name; /* a key of JSON */
+        double value;
+};
+#define MICRO_FACTS_MAX 4
+
 struct micro_row {
         const char *name; /* at most 44 characters */
         void (*work)(void *context, uint64_t operations);
@@ -21,12 +28,17 @@ struct micro_row {
         uint64_t operations; /* of one timed pass; a multiple of MICRO_BATCH. 0: MICRO_OPERATIONS */
         bool has_threads;
         bool is_large; /* too slow for a tool that counts instructions */
+        /* Called before anything is measured, if the row is wanted; may come again with the same context. NULL: nothing
+         */
+        void (*prepare)(void *context);
+        /* Fills up to MICRO_FACTS_MAX and returns how many; NULL: there are none */
+        size_t (*facts)(void *context, struct micro_fact *facts);
 };
 
 #define MICRO_BATCH 64
 #define MICRO_OPERATIONS ((uint64_t)MICRO_BATCH * 4096)
 #define MICRO_OPERATIONS_COUNTED ((uint64_t)MICRO_BATCH * 64)
-#define MICRO_ROWS_MAX 64
+#define MICRO_ROWS_MAX 128
 
 /* All of a program's main(): reads the options, measures, prints. Returns the exit code. `name` is that of the program
  * without "micro_". */

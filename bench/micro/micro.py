@@ -31,11 +31,11 @@ def program(build, name):
 
 
 def told(command):
-    """What a program told as JSON."""
+    """The cases that a program told as JSON."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout)["cases"]
 
 
 def failing(main):

@@ -112,20 +112,23 @@ int main(int argc, char **argv)
         headed = small;
         headed.headers = SPAN("NATS/1.0\r\nTrace: 12345\r\n\r\n");
         const struct micro_row rows[] = {
-                {"strtok: PUB", tokenize, &pub, NULL, 0, false, false},
-                {"decode PUB", decode, &pub, "strtok: PUB", 0, false, false},
-                {"strtok: PUB with a reply", tokenize, &pub_reply, NULL, 0, false, false},
-                {"decode PUB with a reply", decode, &pub_reply, "strtok: PUB with a reply", 0, false, false},
-                {"decode HPUB", decode, &hpub, NULL, 0, false, false},
-                {"decode PING", decode, &ping, NULL, 0, false, false},
-                {"decode SUB with a queue", decode, &sub, NULL, 0, false, false},
-                {"write MSG, no payload", write_message, &empty, NULL, 0, false, false},
-                {"copy 128 bytes", copy_payload, &small, NULL, 0, false, false},
-                {"snprintf: MSG, 128 bytes", print_message, &small, NULL, 0, false, false},
-                {"write MSG, 128 bytes", write_message, &small, "snprintf: MSG, 128 bytes", 0, false, false},
-                {"copy 1024 bytes", copy_payload, &large, NULL, 0, false, false},
-                {"write MSG, 1024 bytes", write_message, &large, "copy 1024 bytes", 0, false, false},
-                {"write HMSG, 26 and 128 bytes", write_message, &headed, "write MSG, 128 bytes", 0, false, false},
+                {"strtok: PUB", tokenize, &pub, NULL, 0, false, false, NULL, NULL},
+                {"decode PUB", decode, &pub, "strtok: PUB", 0, false, false, NULL, NULL},
+                {"strtok: PUB with a reply", tokenize, &pub_reply, NULL, 0, false, false, NULL, NULL},
+                {"decode PUB with a reply", decode, &pub_reply, "strtok: PUB with a reply", 0, false, false, NULL,
+                 NULL},
+                {"decode HPUB", decode, &hpub, NULL, 0, false, false, NULL, NULL},
+                {"decode PING", decode, &ping, NULL, 0, false, false, NULL, NULL},
+                {"decode SUB with a queue", decode, &sub, NULL, 0, false, false, NULL, NULL},
+                {"write MSG, no payload", write_message, &empty, NULL, 0, false, false, NULL, NULL},
+                {"copy 128 bytes", copy_payload, &small, NULL, 0, false, false, NULL, NULL},
+                {"snprintf: MSG, 128 bytes", print_message, &small, NULL, 0, false, false, NULL, NULL},
+                {"write MSG, 128 bytes", write_message, &small, "snprintf: MSG, 128 bytes", 0, false, false, NULL,
+                 NULL},
+                {"copy 1024 bytes", copy_payload, &large, NULL, 0, false, false, NULL, NULL},
+                {"write MSG, 1024 bytes", write_message, &large, "copy 1024 bytes", 0, false, false, NULL, NULL},
+                {"write HMSG, 26 and 128 bytes", write_message, &headed, "write MSG, 128 bytes", 0, false, false, NULL,
+                 NULL},
         };
         return micro_main(argc, argv, "nats", rows, array_count(rows));
 }

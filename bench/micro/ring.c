@@ -163,18 +163,19 @@ int main(int argc, char **argv)
                 bytes[i] = handover_new(sizes[i], false);
         }
         const struct micro_row rows[] = {
-                {"pointers, 32 bytes", alone, pointers[0], NULL, 0, false, false},
-                {"bytes, 32 bytes", alone, bytes[0], "pointers, 32 bytes", 0, false, false},
-                {"pointers, 160 bytes", alone, pointers[1], NULL, 0, false, false},
-                {"bytes, 160 bytes", alone, bytes[1], "pointers, 160 bytes", 0, false, false},
-                {"pointers, 1024 bytes", alone, pointers[2], NULL, 0, false, false},
-                {"bytes, 1024 bytes", alone, bytes[2], "pointers, 1024 bytes", 0, false, false},
-                {"pointers across, 32 bytes", across, pointers[0], NULL, 0, true, false},
-                {"bytes across, 32 bytes", across, bytes[0], "pointers across, 32 bytes", 0, true, false},
-                {"pointers across, 160 bytes", across, pointers[1], NULL, 0, true, false},
-                {"bytes across, 160 bytes", across, bytes[1], "pointers across, 160 bytes", 0, true, false},
-                {"pointers across, 1024 bytes", across, pointers[2], NULL, 0, true, false},
-                {"bytes across, 1024 bytes", across, bytes[2], "pointers across, 1024 bytes", 0, true, false},
+                {"pointers, 32 bytes", alone, pointers[0], NULL, 0, false, false, NULL, NULL},
+                {"bytes, 32 bytes", alone, bytes[0], "pointers, 32 bytes", 0, false, false, NULL, NULL},
+                {"pointers, 160 bytes", alone, pointers[1], NULL, 0, false, false, NULL, NULL},
+                {"bytes, 160 bytes", alone, bytes[1], "pointers, 160 bytes", 0, false, false, NULL, NULL},
+                {"pointers, 1024 bytes", alone, pointers[2], NULL, 0, false, false, NULL, NULL},
+                {"bytes, 1024 bytes", alone, bytes[2], "pointers, 1024 bytes", 0, false, false, NULL, NULL},
+                {"pointers across, 32 bytes", across, pointers[0], NULL, 0, true, false, NULL, NULL},
+                {"bytes across, 32 bytes", across, bytes[0], "pointers across, 32 bytes", 0, true, false, NULL, NULL},
+                {"pointers across, 160 bytes", across, pointers[1], NULL, 0, true, false, NULL, NULL},
+                {"bytes across, 160 bytes", across, bytes[1], "pointers across, 160 bytes", 0, true, false, NULL, NULL},
+                {"pointers across, 1024 bytes", across, pointers[2], NULL, 0, true, false, NULL, NULL},
+                {"bytes across, 1024 bytes", across, bytes[2], "pointers across, 1024 bytes", 0, true, false, NULL,
+                 NULL},
         };
         int exit_code = micro_main(argc, argv, "ring", rows, array_count(rows));
         for (size_t i = 0; i < array_count(sizes); i++) {

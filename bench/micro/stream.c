@@ -142,18 +142,21 @@ int main(int argc, char **argv)
                 behind[i] = load_new(sizes[i]);
         }
         const struct micro_row rows[] = {
-                {"copy 32 bytes", copy, drained[0], NULL, 0, false, false},
-                {"append 32 bytes, drained", append_drained, drained[0], "copy 32 bytes", 0, false, false},
-                {"append 32 bytes, behind", append_behind, behind[0], "copy 32 bytes", 0, false, false},
-                {"copy 160 bytes", copy, drained[1], NULL, 0, false, false},
-                {"append 160 bytes, drained", append_drained, drained[1], "copy 160 bytes", 0, false, false},
-                {"append 160 bytes, behind", append_behind, behind[1], "copy 160 bytes", 0, false, false},
+                {"copy 32 bytes", copy, drained[0], NULL, 0, false, false, NULL, NULL},
+                {"append 32 bytes, drained", append_drained, drained[0], "copy 32 bytes", 0, false, false, NULL, NULL},
+                {"append 32 bytes, behind", append_behind, behind[0], "copy 32 bytes", 0, false, false, NULL, NULL},
+                {"copy 160 bytes", copy, drained[1], NULL, 0, false, false, NULL, NULL},
+                {"append 160 bytes, drained", append_drained, drained[1], "copy 160 bytes", 0, false, false, NULL,
+                 NULL},
+                {"append 160 bytes, behind", append_behind, behind[1], "copy 160 bytes", 0, false, false, NULL, NULL},
                 {"append and advance singly, 160 bytes", advance_singly, drained[1], "append 160 bytes, drained", 0,
-                 false, false},
-                {"append and walk, 160 bytes", walk, drained[1], "append 160 bytes, drained", 0, false, false},
-                {"copy 1024 bytes", copy, drained[2], NULL, 0, false, false},
-                {"append 1024 bytes, drained", append_drained, drained[2], "copy 1024 bytes", 0, false, false},
-                {"append 1024 bytes, behind", append_behind, behind[2], "copy 1024 bytes", 0, false, false},
+                 false, false, NULL, NULL},
+                {"append and walk, 160 bytes", walk, drained[1], "append 160 bytes, drained", 0, false, false, NULL,
+                 NULL},
+                {"copy 1024 bytes", copy, drained[2], NULL, 0, false, false, NULL, NULL},
+                {"append 1024 bytes, drained", append_drained, drained[2], "copy 1024 bytes", 0, false, false, NULL,
+                 NULL},
+                {"append 1024 bytes, behind", append_behind, behind[2], "copy 1024 bytes", 0, false, false, NULL, NULL},
         };
         int exit_code = micro_main(argc, argv, "stream", rows, array_count(rows));
         for (size_t i = 0; i < array_count(sizes); i++) {

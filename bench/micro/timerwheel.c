@@ -190,14 +190,18 @@ int main(int argc, char **argv)
                 many[use] = clockwork_new(100000, use >= WHEEL_FIRES);
         }
         const struct micro_row rows[] = {
-                {"heap: move, 1000 timers", heap_move_ahead, few[HEAP_MOVES], NULL, 0, false, false},
-                {"move, 1000 timers", wheel_move, few[WHEEL_MOVES], "heap: move, 1000 timers", 0, false, false},
-                {"heap: move, 100 000 timers", heap_move_ahead, many[HEAP_MOVES], NULL, 0, false, false},
-                {"move, 100 000 timers", wheel_move, many[WHEEL_MOVES], "heap: move, 100 000 timers", 0, false, false},
-                {"heap: fire, 1000 timers", heap_fire, few[HEAP_FIRES], NULL, 0, false, false},
-                {"fire, 1000 timers", wheel_fire, few[WHEEL_FIRES], "heap: fire, 1000 timers", 0, false, false},
-                {"heap: fire, 100 000 timers", heap_fire, many[HEAP_FIRES], NULL, 0, false, false},
-                {"fire, 100 000 timers", wheel_fire, many[WHEEL_FIRES], "heap: fire, 100 000 timers", 0, false, false},
+                {"heap: move, 1000 timers", heap_move_ahead, few[HEAP_MOVES], NULL, 0, false, false, NULL, NULL},
+                {"move, 1000 timers", wheel_move, few[WHEEL_MOVES], "heap: move, 1000 timers", 0, false, false, NULL,
+                 NULL},
+                {"heap: move, 100 000 timers", heap_move_ahead, many[HEAP_MOVES], NULL, 0, false, false, NULL, NULL},
+                {"move, 100 000 timers", wheel_move, many[WHEEL_MOVES], "heap: move, 100 000 timers", 0, false, false,
+                 NULL, NULL},
+                {"heap: fire, 1000 timers", heap_fire, few[HEAP_FIRES], NULL, 0, false, false, NULL, NULL},
+                {"fire, 1000 timers", wheel_fire, few[WHEEL_FIRES], "heap: fire, 1000 timers", 0, false, false, NULL,
+                 NULL},
+                {"heap: fire, 100 000 timers", heap_fire, many[HEAP_FIRES], NULL, 0, false, false, NULL, NULL},
+                {"fire, 100 000 timers", wheel_fire, many[WHEEL_FIRES], "heap: fire, 100 000 timers", 0, false, false,
+                 NULL, NULL},
         };
         int exit_code = micro_main(argc, argv, "timerwheel", rows, array_count(rows));
         for (int use = 0; use < USES; use++) {

@@ -26,7 +26,7 @@ def check_program(program):
     assert all(case["operations"] == 64 for case in counted["cases"]) and counted["cases"], counted
     run([program, "--repeats", "0"], 2)
     run([program, "--nonsense"], 2)
-    if counted["bench"] == "match":  # makes tables of a million patterns first
+    if counted["bench"] == "match":  # large tables take too long
         return
     timed = json.loads(run([program, "--json", "--repeats", "2", "--operations", "64"], 0))
     assert all(0 <= case["ns_min"] <= case["ns"] <= case["ns_max"] for case in timed["cases"]), timed
