@@ -33,7 +33,7 @@ struct match_table;
 struct match_limits {
         size_t patterns_max; /* at a time */
         size_t retiring_max; /* withdrawn ones beside them, until every reader has passed a turn */
-        /* Their sum is at most 2^31; address space is reserved for as many ids, memory used as they come. */
+        /* Their sum is less than 2^31; address space is reserved for as many ids, memory used as they come. */
 };
 
 /* 0 or -ENOMEM. The table belongs to the caller; `secret` keys its hashes and is copied. */

@@ -48,16 +48,26 @@ int pattern_parse(struct shape *shape, struct span text, enum match_dialect dial
 /* The key under which a legal pattern is filed. */
 struct subject_key pattern_key(const struct subject_secrets *secrets, struct span text, struct shape shape);
 
+/* Is it more than one subject? */
+static inline bool shape_is_wild(struct shape shape)
+{
+        return shape.stars != 0 || shape.tail;
+}
+
+/* Which tokens of a subject a shape asks for, as bits. */
+static inline uint32_t shape_literals(struct shape shape)
+{
+        uint32_t all = (uint32_t)(((uint64_t)1 << shape.tokens_count) - 1);
+        return all & ~shape.stars;
+}
+
 /* The key under which a pattern of `shape` that matches `subject` would be filed. The subject is deep enough. */
 static inline struct subject_key pattern_key_of_subject(const struct subject *subject, struct shape shape,
                                                         struct subject_key salt)
 {
-        struct subject_key key = subject_key_xor(salt, subject->before[shape.tokens_count]);
-        for (uint32_t stars = shape.stars; stars != 0; stars &= stars - 1) {
-                const struct subject_key *star = &subject->before[__builtin_ctz(stars)];
-                key.lo ^= star[0].lo ^ star[1].lo;
-                key.hi ^= star[0].hi ^ star[1].hi;
-        }
+        struct subject_key key = salt;
+        for (uint32_t literals = shape_literals(shape); literals != 0; literals &= literals - 1)
+                key = subject_key_xor(key, subject->tokens[__builtin_ctz(literals)]);
         return key;
 }
 

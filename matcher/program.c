@@ -106,15 +106,38 @@ uint64_t shape_depths(struct shape shape)
         return shape.tail ? all & ~(((uint64_t)2 << shape.tokens_count) - 1) : (uint64_t)1 << shape.tokens_count;
 }
 
-static void append(struct program *program, const struct shape_list *list, const struct subject_secrets *secrets)
+static void add_shape(struct program *program, struct shape shape, const struct subject_secrets *secrets)
 {
-        for (size_t i = 0; i < list->rows_count; i++) {
-                struct shape shape = list->rows[i].shape;
-                program->probes[program->probes_count++] = (struct probe){
-                        .salt = subject_salt(secrets, shape_code(shape)),
-                        .shape = shape,
-                };
+        struct subject_key salt = subject_salt(secrets, shape_code(shape));
+        size_t index = program->shapes_count++;
+        size_t lane = index % BLOCK_SHAPES;
+        struct program_block *block = &program->blocks[index / BLOCK_SHAPES];
+        program->blocks_count = index / BLOCK_SHAPES + 1;
+        program->is_whole_only = index == 0 && !shape_is_wild(shape);
+        if (!shape_is_wild(shape)) {
+                program->whole_salt = salt;
+                program->whole_code = shape_code(shape);
+                block->unfiltered |= (uint8_t)(1u << lane);
         }
+        block->lanes |= (uint8_t)(1u << lane);
+        block->salt_lo[lane] = salt.lo;
+        block->salt_hi[lane] = salt.hi;
+        block->codes[lane] = shape_code(shape);
+        for (uint32_t literals = shape_literals(shape); literals != 0; literals &= literals - 1) {
+                uint32_t position = (uint32_t)__builtin_ctz(literals);
+                block->literals[position] |= (uint8_t)(1u << lane);
+                block->subsets[position / SUBSET_TOKENS][lane] |= (uint64_t)1 << position % SUBSET_TOKENS;
+                if (block->positions_count <= position)
+                        block->positions_count = position + 1;
+                if (program->subsets_count <= position / SUBSET_TOKENS)
+                        program->subsets_count = position / SUBSET_TOKENS + 1;
+        }
+}
+
+static void add_list(struct program *program, const struct shape_list *list, const struct subject_secrets *secrets)
+{
+        for (size_t i = 0; i < list->rows_count; i++)
+                add_shape(program, list->rows[i].shape, secrets);
 }
 
 int program_new(struct program **program, const struct shapes *shapes, const struct subject_secrets *secrets,
@@ -128,14 +151,15 @@ int program_new(struct program **program, const struct shapes *shapes, const str
         *program = NULL;
         if (count == 0)
                 return 0;
-        struct program *made = malloc(sizeof *made + count * sizeof made->probes[0]);
+        size_t size = sizeof(struct program) + (count + BLOCK_SHAPES - 1) / BLOCK_SHAPES * sizeof(struct program_block);
+        struct program *made = aligned_alloc(CACHE_LINE, size);
         if (made == NULL)
                 return -ENOMEM;
-        made->probes_count = 0;
-        append(made, &shapes->lists[false][depth], secrets);
+        memset(made, 0, size);
+        add_list(made, &shapes->lists[false][depth], secrets);
         for (size_t i = 0; i < depth; i++)
-                append(made, &shapes->lists[true][i], secrets);
-        assert(made->probes_count == count);
+                add_list(made, &shapes->lists[true][i], secrets);
+        assert(made->shapes_count == count);
         *program = made;
         return 0;
 }

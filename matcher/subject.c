@@ -1,9 +1,15 @@
-/* The hash is multiply and fold, twice with independent secrets, over the token's first and last word: cheap on any
- * 64-bit machine, with no instruction beyond the base set. What must hold against someone who picks tokens but does not
- * know the secret: no two tokens share a hash at one position, and no few of them cancel out under XOR. Therefore each
- * position has factors of its own, and a length enters multiplied by a secret: were it just XORed in, the overlap of
- * the two words would let a longer token imitate a shorter one. */
+/* Where the CPU has rounds of AES, they are the hash (matcher/aes.h). Elsewhere it is multiply and fold, twice with
+ * independent secrets, over the token's first and last word: cheap on any 64-bit machine, with no instruction beyond
+ * the base set. What must hold against someone who picks tokens but does not know the secret: no two tokens share a
+ * hash at one position, and no few of them cancel out under XOR. Therefore each position has factors of its own, and a
+ * length enters multiplied by a secret: were it just XORed in, the overlap of the two words would let a longer token
+ * imitate a shorter one. */
 #include "matcher/subject.h"
+
+#include "matcher/form.h"
+#if FORM_X86
+#include "matcher/aes.h"
+#endif
 
 static inline uint64_t load_word(const uint8_t *bytes)
 {
@@ -42,7 +48,7 @@ static uint64_t expand(uint64_t *state)
         return z ^ (z >> 31);
 }
 
-void subject_secrets_init(struct subject_secrets *secrets, const uint8_t secret[16])
+void subject_secrets_init_as(struct subject_secrets *secrets, const uint8_t secret[16], bool is_aes)
 {
         uint64_t a = load_word(secret);
         uint64_t b = load_word(secret + 8);
@@ -53,6 +59,12 @@ void subject_secrets_init(struct subject_secrets *secrets, const uint8_t secret[
         memcpy(secrets, words, sizeof *secrets);
         secrets->lengths[0] |= 1;
         secrets->lengths[1] |= 1;
+        secrets->is_aes = is_aes;
+}
+
+void subject_secrets_init(struct subject_secrets *secrets, const uint8_t secret[16])
+{
+        subject_secrets_init_as(secrets, secret, form_best()->is_aes);
 }
 
 /* Tokens beyond two words, chained; rare, so kept out of the way of the others. */
@@ -107,9 +119,26 @@ static inline struct subject_key token_key(const struct subject_secrets *secrets
         };
 }
 
+#if FORM_X86
+static AES_TARGET struct subject_key read_token_by_aes(const struct subject_secrets *secrets, size_t position,
+                                                       struct span token)
+{
+        return aes_key(aes_token(secrets, position, token, 0, token.size));
+}
+
+static AES_TARGET bool read_by_aes(struct subject *subject, const struct subject_secrets *secrets, struct span text)
+{
+        return aes_read(subject, secrets, text);
+}
+#endif
+
 struct subject_key subject_token_key(const struct subject_secrets *secrets, size_t position, struct span token)
 {
         assert(position < MATCH_TOKENS_MAX);
+#if FORM_X86
+        if (secrets->is_aes)
+                return read_token_by_aes(secrets, position, token);
+#endif
         return token_key(secrets, position, token.bytes, token.size);
 }
 
@@ -143,11 +172,14 @@ static inline uint64_t load_rest(struct span text, size_t at)
 
 bool subject_read(struct subject *subject, const struct subject_secrets *secrets, struct span text)
 {
+#if FORM_X86
+        if (secrets->is_aes)
+                return read_by_aes(subject, secrets, text);
+#endif
         if (unlikely(text.size == 0 || text.size > MATCH_SUBJECT_BYTES_MAX))
                 return false;
         struct subject_key sum = {.lo = 0, .hi = 0};
         size_t count = 0, start = 0;
-        subject->before[0] = sum;
         for (size_t at = 0; at < text.size; at += 8) {
                 uint64_t word = likely(at + 8 <= text.size) ? load_word(text.bytes + at) : load_rest(text, at);
                 for (uint64_t dots = dots_in(word); dots != 0; dots &= dots - 1) {
@@ -155,15 +187,17 @@ bool subject_read(struct subject *subject, const struct subject_secrets *secrets
                         /* One token must remain for what is behind this dot. */
                         if (unlikely(dot == start || count == MATCH_TOKENS_MAX - 1))
                                 return false;
-                        sum = subject_key_xor(sum, token_key(secrets, count, text.bytes + start, dot - start));
-                        subject->before[++count] = sum;
+                        struct subject_key key = token_key(secrets, count, text.bytes + start, dot - start);
+                        subject->tokens[count++] = key;
+                        sum = subject_key_xor(sum, key);
                         start = dot + 1;
                 }
         }
         if (unlikely(start == text.size))
                 return false;
-        sum = subject_key_xor(sum, token_key(secrets, count, text.bytes + start, text.size - start));
-        subject->before[++count] = sum;
+        struct subject_key key = token_key(secrets, count, text.bytes + start, text.size - start);
+        subject->tokens[count++] = key;
+        subject->all = subject_key_xor(sum, key);
         subject->tokens_count = (uint32_t)count;
         return true;
 }

@@ -2,14 +2,14 @@
  *
  * The hash of a token is keyed by a secret and salted with the token's position, so that XOR may join them: the key of
  * `a.b` is not that of `b.a`, nor is that of `x.x` zero. A pattern's key is the XOR of its literal tokens and a salt of
- * its shape; a subject carries the XOR of all tokens before each position, from which the key of any shape follows with
- * one XOR and one more per star.
+ * its shape; so whoever has the hashes of a subject's tokens has the key of any shape by a few XORs.
  *
- *      subject    orders . 7 . paid            before[0] = 0
- *      tokens     h0       h1  h2              before[2] = h0 ^ h1
- *      key of orders.*.paid = before[3] ^ (before[1] ^ before[2]) ^ salt(shape)
+ *      subject    orders . 7 . paid
+ *      tokens     h0       h1  h2
+ *      key of orders.*.paid = h0 ^ h2 ^ salt(shape)
  *
- * 128 bits are the whole identity: nobody compares text afterwards, so the secret must stay one. */
+ * 128 bits are the whole identity: nobody compares text afterwards, so the secret must stay one. Which hash it is
+ * depends on the CPU (matcher/form.h): rounds of AES where it has them, else multiplications. */
 #ifndef SPATE_MATCHER_SUBJECT_H
 #define SPATE_MATCHER_SUBJECT_H
 
@@ -30,17 +30,29 @@ static inline bool subject_key_equal(struct subject_key a, struct subject_key b)
         return ((a.lo ^ b.lo) | (a.hi ^ b.hi)) == 0;
 }
 
-/* What the secret is expanded to: about 1 KiB, read by every match, never written after init. */
+#define SUBJECT_AES_ROUNDS 4
+
+/* What the secret is expanded to: about 2 KiB, read by every match, never written after init. */
 struct subject_secrets {
+        /* For AES, by position: what a token is joined with before the first round, and in the last. */
+        struct subject_key first[MATCH_TOKENS_MAX];
+        struct subject_key last[MATCH_TOKENS_MAX];
+        struct subject_key between[SUBJECT_AES_ROUNDS];
+        struct subject_key longer; /* for tokens that do not fit into one block */
+        /* For multiplications. */
         struct {
                 uint64_t factors[4];
         } positions[MATCH_TOKENS_MAX];
         uint64_t lengths[2]; /* odd: a token's length times this is part of its hash */
         uint64_t chain[4];   /* for tokens longer than two words */
         uint64_t shape[4];
+        uint64_t is_aes; /* which of them is in use */
 };
 
+/* With the hash of the best form that this CPU has. */
 void subject_secrets_init(struct subject_secrets *secrets, const uint8_t secret[16]);
+/* With rounds of AES, which the CPU must have, or without. */
+void subject_secrets_init_as(struct subject_secrets *secrets, const uint8_t secret[16], bool is_aes);
 
 /* The hash of `token` at `position` (0 .. MATCH_TOKENS_MAX - 1). */
 struct subject_key subject_token_key(const struct subject_secrets *secrets, size_t position, struct span token);
@@ -50,7 +62,10 @@ struct subject_key subject_salt(const struct subject_secrets *secrets, uint64_t 
 
 struct subject {
         uint32_t tokens_count;
-        struct subject_key before[MATCH_TOKENS_MAX + 1]; /* filled to tokens_count, inclusive */
+        bool all_known;         /* false: nobody has asked for it so far (matcher/match_avx512.c) */
+        struct subject_key all; /* the XOR of all tokens */
+        /* Filled to tokens_count; then there may be anything. */
+        _Alignas(CACHE_LINE) struct subject_key tokens[MATCH_TOKENS_MAX + 1];
 };
 
 /* Cuts and hashes `text`. false: it has an empty token, or is longer or deeper than the limits, so nothing matches

@@ -1,7 +1,7 @@
 /* table: all patterns, each under its 128-bit key, shared by one writer and any number of readers.
  *
- *      key ──▶ line (64 bytes)                                  record[id] (64 bytes)
- *              [ passed | slot | slot | slot | slot | … ]       [ key | reactors | shape | text … ]
+ *      key ──▶ line (64 bytes)                                  record[id] (32 bytes)
+ *              [ passed | slot | slot | slot | slot | … ]       [ key | reactors | text … ]
  *                         └ mark: 32 bits of the key, id + 1: 32 bits; 0 is empty
  *
  * A pattern appears and goes by one 8-byte store into its slot. Lines are probed one after the other; `passed` counts
@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 
+#include "matcher/form.h"
 #include "matcher/program.h"
 
 #define LINE_SLOTS 7
@@ -30,36 +31,47 @@ struct line {
 };
 static_assert(sizeof(struct line) == CACHE_LINE, "a line is a cache line");
 
+/* What readers look into: the lines, and a filter that says of most keys that they are not there. Made, grown and
+ * replaced as one. The filter has words of 64 bits, two of which stand for a key; patterns without wildcards are not in
+ * it. Their bits stay when patterns go: when too many have, all is copied. */
 struct lines {
         struct epoch_retired retired;
         size_t mask; /* one less than how many, a power of two */
         struct line *line;
+        size_t filter_mask;
+        _Atomic uint64_t *filter;
+        size_t filtered_count; /* keys that were put in; the writer's */
 };
 
 struct kept_text;
 
 struct record {
-        _Alignas(CACHE_LINE) _Atomic uint64_t key_lo;
+        _Alignas(CACHE_LINE / 2) _Atomic uint64_t key_lo;
         _Atomic uint64_t key_hi;
         _Atomic uint64_t reactors;
-        struct kept_text *text; /* NULL: the id is free, and `next_free` counts */
-        struct shape shape;
-        pattern_id next_free;
+        struct kept_text *text; /* NULL: the id is free */
 };
-static_assert(sizeof(struct record) == CACHE_LINE, "a record is a cache line");
+static_assert(sizeof(struct record) == CACHE_LINE / 2, "a record never lies across two cache lines");
 
-/* The text of a pattern, and what retires with it: its id. */
+/* The text of a pattern, and what of it only the writer asks for. */
 struct kept_text {
+        pattern_id next; /* of those that retire together */
+        struct shape shape;
+        uint16_t size;
+        uint8_t bytes[];
+};
+
+/* Patterns withdrawn since the last time, which retire as one. */
+struct leavers {
         struct epoch_retired retired;
         struct match_table *table;
-        pattern_id id;
-        uint32_t size;
-        uint8_t bytes[];
+        pattern_id first;
 };
 
 struct match_table {
         /* Set before the readers start. */
-        struct subject_secrets secrets;
+        _Alignas(CACHE_LINE) struct subject_secrets secrets;
+        const struct match_form *form;
         struct record *records;
         size_t records_bytes;
         size_t patterns_max, id_end;
@@ -76,8 +88,11 @@ struct match_table {
         struct lines *growing; /* the larger lines that a copy is being made into, or NULL */
         size_t growing_copied; /* lines of the old that have been */
         size_t patterns_count;
-        size_t ids_fresh; /* ids below this have been given out at least once */
-        pattern_id ids_free;
+        size_t wild_count;       /* of them, those that are in the filter */
+        size_t ids_fresh;        /* ids below this have been given out at least once */
+        pattern_id ids_free;     /* the first; key_lo of its record is the next */
+        pattern_id leaving;      /* the first of those that were withdrawn and do not retire yet */
+        struct leavers *leavers; /* a spare one, or NULL */
         struct epoch_bin bin;
 };
 
@@ -100,19 +115,22 @@ static inline uint32_t table_mark(struct subject_key key)
         return mark == 0 ? 1 : mark; /* 0 is that of an empty slot */
 }
 
-/* The mark is the low half, so that finding it in a slot is one compare. */
-static inline uint64_t slot_of(struct subject_key key, pattern_id id)
+/* The mark is the low half, so that finding it in a slot is one compare. The highest bit is for the writer: whether the
+ * key is in the filter. */
+#define SLOT_FILTERED ((uint64_t)1 << 63)
+
+static inline uint64_t slot_of(struct subject_key key, pattern_id id, bool is_filtered)
 {
-        return (uint64_t)(id + 1) << 32 | table_mark(key);
+        return (is_filtered ? SLOT_FILTERED : 0) | (uint64_t)(id + 1) << 32 | table_mark(key);
 }
 
 static inline pattern_id slot_id(uint64_t slot)
 {
-        return (pattern_id)(slot >> 32) - 1;
+        return (pattern_id)((slot & ~SLOT_FILTERED) >> 32) - 1;
 }
 
-/* Which slots of a line have `mark`: bit i for slot i. All seven are compared without a branch, because where in its
- * line a pattern lies cannot be predicted. */
+/* Where `mark` is in a line: bit i for word i, of which the first is no slot. All seven are compared without a branch,
+ * because where in its line a pattern lies cannot be predicted. */
 static inline uint32_t line_hits(const struct line *line, uint32_t mark)
 {
         uint32_t hits = 0;
@@ -120,9 +138,35 @@ static inline uint32_t line_hits(const struct line *line, uint32_t mark)
         for (size_t i = 0; i < LINE_SLOTS; i++) {
                 /* Pairs with the release in lines_insert: the record behind the slot is complete. */
                 uint64_t slot = atomic_load_explicit(&line->slots[i], memory_order_acquire);
-                hits |= (uint32_t)((uint32_t)slot == mark) << i;
+                hits |= (uint32_t)((uint32_t)slot == mark) << (i + 1);
         }
         return hits;
+}
+
+/* One of the words of a line: 0 is `passed`, i + 1 is slot i. */
+static inline uint64_t line_word(const struct line *line, size_t i)
+{
+        const _Atomic uint64_t *words = &line->passed;
+        return atomic_load_explicit(&words[i], memory_order_acquire);
+}
+
+/* The filter's word for a key, and its two bits in it; from the low half alone. */
+static inline size_t filter_word(const struct lines *lines, uint64_t key_lo)
+{
+        return key_lo >> 32 & lines->filter_mask;
+}
+
+static inline uint64_t filter_bits(uint64_t key_lo)
+{
+        return (uint64_t)1 << (key_lo & 63) | (uint64_t)1 << (key_lo >> 6 & 63);
+}
+
+/* Any core. False: no pattern with wildcards has this key. */
+static inline bool filter_has(const struct lines *lines, uint64_t key_lo)
+{
+        /* Pairs with the release in filter_add: whoever finds the slot has been let through. */
+        uint64_t word = atomic_load_explicit(&lines->filter[filter_word(lines, key_lo)], memory_order_acquire);
+        return (filter_bits(key_lo) & ~word) == 0;
 }
 
 /* A walk over the slots whose mark is that of `key`. */
@@ -146,7 +190,7 @@ static inline pattern_id table_walk_next(const struct lines *lines, struct subje
                         unsigned i = (unsigned)__builtin_ctz(walk->hits);
                         walk->hits &= walk->hits - 1;
                         /* Again an acquire: the slot may have changed hands since it was a hit. */
-                        uint64_t slot = atomic_load_explicit(&walk->line->slots[i], memory_order_acquire);
+                        uint64_t slot = line_word(walk->line, i);
                         if (likely((uint32_t)slot == table_mark(key)))
                                 return slot_id(slot);
                 }

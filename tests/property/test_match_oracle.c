@@ -1,4 +1,5 @@
-/* match: whatever is added, removed and asked for, the table finds what the oracle finds. All small cases first, then
+/* match: whatever is added, removed and asked for, the table finds what the oracle finds, in every form that this CPU
+ * has: each has a table of its own, and all of them do the same and give the same ids. All small cases first, then
  * seeded random ones over an alphabet so small that everything overlaps. */
 #include <errno.h>
 #include <setjmp.h>
@@ -44,7 +45,9 @@ struct entry {
 #define ENTRIES_MAX 6000
 
 struct model {
-        struct match_table *table;
+        struct match_table *tables[FORMS_MAX];
+        size_t tables_count;
+        struct match_table *table; /* the best form's */
         struct entry *entries;
         size_t entries_count;
 };
@@ -52,7 +55,11 @@ struct model {
 static void model_init(struct model *model, size_t patterns_max)
 {
         struct match_limits limits = {.patterns_max = patterns_max};
-        assert_int_equal(match_table_new(&model->table, &limits, secret), 0);
+        const struct match_form *found[FORMS_MAX];
+        model->tables_count = forms(found);
+        for (size_t i = 0; i < model->tables_count; i++)
+                assert_int_equal(form_table_new(&model->tables[i], &limits, secret, found[i]), 0);
+        model->table = model->tables[0];
         model->entries = calloc(ENTRIES_MAX, sizeof *model->entries);
         assert_non_null(model->entries);
         model->entries_count = 0;
@@ -60,7 +67,8 @@ static void model_init(struct model *model, size_t patterns_max)
 
 static void model_fini(struct model *model)
 {
-        match_table_free(model->table);
+        for (size_t i = 0; i < model->tables_count; i++)
+                match_table_free(model->tables[i]);
         free(model->entries);
 }
 
@@ -79,6 +87,11 @@ static void model_add(struct model *model, const struct text *text, unsigned rea
         pattern_id id = PATTERN_NONE;
         uint64_t version = match_version(model->table);
         int result = match_add(model->table, pattern, MATCH_NATS, reactor, &id);
+        for (size_t i = 1; i < model->tables_count; i++) {
+                pattern_id same = PATTERN_NONE;
+                assert_int_equal(match_add(model->tables[i], pattern, MATCH_NATS, reactor, &same), result);
+                assert_int_equal(same, id);
+        }
         if (!oracle_fits(pattern)) {
                 assert_int_equal(result, -E2BIG);
                 assert_true(match_version(model->table) == version);
@@ -109,7 +122,8 @@ static void model_add(struct model *model, const struct text *text, unsigned rea
 static void model_remove(struct model *model, size_t index, unsigned reactor)
 {
         struct entry *entry = &model->entries[index];
-        match_remove(model->table, entry->id, reactor);
+        for (size_t i = 0; i < model->tables_count; i++)
+                match_remove(model->tables[i], entry->id, reactor);
         entry->reactors &= ~((uint64_t)1 << reactor);
         if (entry->reactors == 0) {
                 assert_int_equal(match_find(model->table, text_span(&entry->text), MATCH_NATS), PATTERN_NONE);
@@ -146,29 +160,52 @@ static void check_set(const struct model *model, struct span subject, const stru
         assert_true(expected <= match_ids_max(model->table));
 }
 
-/* As one batch, and one by one. */
+static void check_same(const struct match_set *set, const struct match_set *expected)
+{
+        assert_int_equal(set->ids_count, expected->ids_count);
+        assert_true(set->reactors == expected->reactors);
+        for (size_t i = 0; i < expected->ids_count; i++)
+                assert_true(set_has(set, expected->ids[i]));
+}
+
+/* As one batch, against the oracle; then in every form, as one batch and one by one. */
 static void check_batch(const struct model *model, const struct text *texts, size_t count)
 {
-        static pattern_id ids[MATCH_BATCH_MAX * ENTRIES_MAX];
+        static pattern_id ids[2][MATCH_BATCH_MAX * ENTRIES_MAX];
         struct span subjects[MATCH_BATCH_MAX] = {SPAN_NONE};
-        struct match_set sets[MATCH_BATCH_MAX];
+        struct match_set expected[MATCH_BATCH_MAX], sets[MATCH_BATCH_MAX];
         for (size_t i = 0; i < count; i++)
                 subjects[i] = text_span(&texts[i]);
-        assert_int_equal(match_batch(model->table, subjects, count, ids, array_count(ids), sets), count);
+        assert_int_equal(match_batch(model->table, subjects, count, ids[0], array_count(ids[0]), expected), count);
         for (size_t i = 0; i < count; i++)
-                check_set(model, subjects[i], &sets[i]);
-        for (size_t i = 0; i < count; i++) {
-                struct match_set single;
-                assert_int_equal(match_batch(model->table, &subjects[i], 1, ids, match_ids_max(model->table), &single),
-                                 1);
-                check_set(model, subjects[i], &single);
+                check_set(model, subjects[i], &expected[i]);
+        for (size_t form = 0; form < model->tables_count; form++) {
+                const struct match_table *table = model->tables[form];
+                assert_int_equal(match_batch(table, subjects, count, ids[1], array_count(ids[1]), sets), count);
+                for (size_t i = 0; i < count; i++)
+                        check_same(&sets[i], &expected[i]);
+                for (size_t i = 0; i < count; i++) {
+                        struct match_set single;
+                        assert_int_equal(match_batch(table, &subjects[i], 1, ids[1], match_ids_max(table), &single), 1);
+                        check_same(&single, &expected[i]);
+                }
         }
 }
 
-/* Nothing of any pattern is left: no slot, no count, no shape, no id that is neither fresh nor free. */
-static void check_empty(struct match_table *table)
+/* A turn of the writer's, for all. */
+static void model_turn(const struct model *model)
 {
-        for (int i = 0; i < 1000 && (table->growing != NULL || table->bin.waiting_count > 0); i++) {
+        epoch_quiescent();
+        for (size_t i = 0; i < model->tables_count; i++)
+                match_collect(model->tables[i]);
+}
+
+/* Nothing of any pattern is left: no slot, no count, no shape, no id that is neither fresh nor free. */
+static void check_table_empty(struct match_table *table)
+{
+        for (int i = 0;
+             i < 1000 && (table->growing != NULL || table->leaving != PATTERN_NONE || table->bin.waiting_count > 0);
+             i++) {
                 epoch_quiescent();
                 match_collect(table);
         }
@@ -183,9 +220,15 @@ static void check_empty(struct match_table *table)
                 assert_null(atomic_load(&table->programs[depth]));
         assert_int_equal(match_patterns_count(table), 0);
         size_t free_count = 0;
-        for (pattern_id id = table->ids_free; id != PATTERN_NONE; id = table->records[id].next_free)
+        for (pattern_id id = table->ids_free; id != PATTERN_NONE; id = (pattern_id)table->records[id].key_lo)
                 free_count++;
         assert_int_equal(free_count, table->ids_fresh);
+}
+
+static void check_empty(const struct model *model)
+{
+        for (size_t i = 0; i < model->tables_count; i++)
+                check_table_empty(model->tables[i]);
 }
 
 /* Every text of up to `depth` of these tokens. */
@@ -232,11 +275,10 @@ static void every_small_pattern_alone_matches_as_the_oracle_says(void **state)
                         continue;
                 check_all_subjects(&model, count);
                 model_remove(&model, 0, 0);
-                epoch_quiescent();
-                match_collect(model.table);
+                model_turn(&model);
         }
         check_all_subjects(&model, count);
-        check_empty(model.table);
+        check_empty(&model);
         model_fini(&model);
 }
 
@@ -256,7 +298,7 @@ static void all_small_patterns_together_match_as_the_oracle_says(void **state)
                 if (model.entries_count % 8 == 0)
                         check_all_subjects(&model, count);
         }
-        check_empty(model.table);
+        check_empty(&model);
         model_fini(&model);
 }
 
@@ -313,7 +355,7 @@ static void the_limits_of_depth_and_length_are_where_the_oracle_has_them(void **
         check_batch(&model, subjects, 14);
         while (model.entries_count > 0)
                 model_remove(&model, 0, (unsigned)__builtin_ctzll(model.entries[0].reactors));
-        check_empty(model.table);
+        check_empty(&model);
         model_fini(&model);
 }
 
@@ -377,13 +419,12 @@ static void run_random(uint64_t seed, size_t steps, size_t adds_percent)
                                 make_random(&subjects[i], &random, false);
                         check_batch(&model, subjects, count);
                 } else {
-                        epoch_quiescent();
-                        match_collect(model.table);
+                        model_turn(&model);
                 }
         }
         while (model.entries_count > 0)
                 model_remove(&model, 0, (unsigned)__builtin_ctzll(model.entries[0].reactors));
-        check_empty(model.table);
+        check_empty(&model);
         model_fini(&model);
 }
 

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "matcher/match.h"
+#include "matcher/form.h"
+#include "tests/guard.h"
 
 #define IDS_MAX 64
 
@@ -259,6 +260,41 @@ static void a_subject_may_match_hundreds_of_shapes(void **state)
         match_table_free(table);
 }
 
+/* At the end of a page behind which nothing can be read, and at the beginning of one; around every length at which a
+ * vector or a token's hash ends. */
+static void no_form_reads_a_byte_that_is_not_the_subjects(void **state)
+{
+        (void)state;
+        static const uint8_t secret[16] = "sixteen byte key";
+        const struct match_form *found[FORMS_MAX];
+        size_t forms_count = forms(found);
+        struct guard guard;
+        guard_init(&guard, 2 * GUARD_PAGE_BYTES);
+        for (size_t form = 0; form < forms_count; form++) {
+                for (size_t size = 1; size <= 140; size++) {
+                        uint8_t bytes[140];
+                        struct match_table *table;
+                        struct match_limits limits = {.patterns_max = 3};
+                        assert_int_equal(form_table_new(&table, &limits, secret, found[form]), 0);
+                        for (size_t i = 0; i < size; i++)
+                                bytes[i] = i % 7 == 5 && i + 1 < size && size % 3 != 0 ? '.' : (uint8_t)('a' + i % 26);
+                        struct span text = span_of(bytes, size);
+                        pattern_id id, tail, ids[4];
+                        assert_int_equal(match_add(table, text, MATCH_NATS, 1, &id), 0);
+                        assert_int_equal(match_add(table, SPAN(">"), MATCH_NATS, 2, &tail), 0);
+                        struct span subjects[] = {guard_span(&guard, text), text};
+                        struct match_set sets[2];
+                        assert_int_equal(match_batch(table, subjects, 2, ids, 4, sets), 2);
+                        for (size_t i = 0; i < 2; i++) {
+                                assert_int_equal(sets[i].ids_count, 2);
+                                assert_true(has(&sets[i], id) && has(&sets[i], tail));
+                        }
+                        match_table_free(table);
+                }
+        }
+        guard_fini(&guard);
+}
+
 static void growth_is_invisible_and_everything_can_go_again(void **state)
 {
         (void)state;
@@ -311,7 +347,7 @@ static void a_table_is_freed_with_patterns_in_it_and_waiting_to_go(void **state)
 static void address_space_for_the_most_patterns_costs_no_memory(void **state)
 {
         (void)state;
-        struct match_table *table = new_table((size_t)1 << 31);
+        struct match_table *table = new_table(((size_t)1 << 31) - 1);
         pattern_id id = add(table, "a", 0);
         assert_int_equal(match_find(table, SPAN("a"), MATCH_NATS), id);
         match_table_free(table);
@@ -330,6 +366,7 @@ int main(void)
                 cmocka_unit_test(the_version_goes_up_with_every_change_and_no_other_call),
                 cmocka_unit_test(a_batch_stops_before_the_subject_whose_ids_do_not_fit),
                 cmocka_unit_test(a_subject_may_match_hundreds_of_shapes),
+                cmocka_unit_test(no_form_reads_a_byte_that_is_not_the_subjects),
                 cmocka_unit_test(growth_is_invisible_and_everything_can_go_again),
                 cmocka_unit_test(a_table_is_freed_with_patterns_in_it_and_waiting_to_go),
                 cmocka_unit_test(address_space_for_the_most_patterns_costs_no_memory),
