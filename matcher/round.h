@@ -216,8 +216,7 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.subjects_count = subjects_count;
         batch.next_subject = 0;
         batch.next_block = 0;
-        /* Pairs with the release in grow_on: the lines are complete. */
-        batch.lines = atomic_load_explicit(&table->lines, memory_order_acquire);
+        batch.lines = index_lines(&table->index);
 
         for (size_t i = 0; i < subjects_count; i++)
                 sets[i] = (struct match_set){.ids = NULL};

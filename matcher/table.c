@@ -3,167 +3,8 @@
  * the change to whoever reads it. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include "engine/base/bits.h"
 #include "matcher/table.h"
-
-#define LINES_MIN 64
-#define GROW_PERCENT 60 /* of the slots in use: start to copy */
-#define FULL_PERCENT 90 /* there was no memory to grow, and now there is no room either */
-/* Copied with each change, of which each fills one slot at most: the copy is complete before the load is up by 8 %. */
-#define GROW_LINES_A_CHANGE 2
-#define FILTER_WORDS_MIN 64
-#define FILTER_BITS 16             /* for each key, at least, when it is made */
-#define FILTER_BITS_FULL 8         /* fewer, and it is made anew */
-#define PAGE_BYTES ((size_t)65536) /* at most, on any machine */
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
-
-static void unmap_exactly(void *memory, size_t bytes)
-{
-        if (bytes > 0 && munmap(memory, bytes) != 0)
-                assert(!"what was mapped can be unmapped");
-}
-
-static void unmap(void *memory, size_t bytes)
-{
-        if (memory != NULL)
-                unmap_exactly(memory, bits_align_up(bytes, PAGE_BYTES));
-}
-
-/* Of huge pages where the kernel has them to give, which needs a place at a boundary of theirs. */
-static void *map_zeroed(size_t bytes)
-{
-        bool is_huge = bytes >= HUGE_PAGE_BYTES;
-        size_t room = bits_align_up(bytes, PAGE_BYTES) + (is_huge ? HUGE_PAGE_BYTES : 0);
-        uint8_t *memory = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED)
-                return NULL;
-        if (!is_huge)
-                return memory;
-        /* What is in front and behind goes back. */
-        size_t before = -(uintptr_t)memory & (HUGE_PAGE_BYTES - 1);
-        uint8_t *begin = memory + before;
-        unmap_exactly(memory, before);
-        unmap_exactly(begin + bits_align_up(bytes, PAGE_BYTES), HUGE_PAGE_BYTES - before);
-        /* Advice only: without huge pages it is slower, not wrong. */
-        (void)madvise(begin, bytes, MADV_HUGEPAGE);
-        return begin;
-}
-
-/* Lines. */
-
-static size_t lines_bytes(const struct lines *lines)
-{
-        return (lines->mask + 1) * sizeof(struct line);
-}
-
-static size_t filter_bytes(const struct lines *lines)
-{
-        return (lines->filter_mask + 1) * sizeof(uint64_t);
-}
-
-static void lines_free(struct lines *lines)
-{
-        if (lines == NULL)
-                return;
-        unmap(lines->line, lines_bytes(lines));
-        unmap(lines->filter, filter_bytes(lines));
-        free(lines);
-}
-
-/* With a filter for `filtered_count` keys, at least. */
-static struct lines *lines_new(size_t lines_count, size_t filtered_count)
-{
-        assert(lines_count >= LINES_MIN);
-        struct lines *lines = calloc(1, sizeof *lines);
-        if (lines == NULL)
-                return NULL;
-        size_t words = FILTER_WORDS_MIN;
-        while (words * 64 < filtered_count * FILTER_BITS)
-                words *= 2;
-        lines->mask = lines_count - 1;
-        lines->filter_mask = words - 1;
-        lines->line = map_zeroed(lines_bytes(lines));
-        lines->filter = map_zeroed(filter_bytes(lines));
-        if (lines->line != NULL && lines->filter != NULL)
-                return lines;
-        lines_free(lines);
-        return NULL;
-}
-
-static void lines_free_retired(struct epoch_retired *retired)
-{
-        lines_free(container_of(retired, struct lines, retired));
-}
-
-static size_t lines_slots(const struct lines *lines)
-{
-        return (lines->mask + 1) * LINE_SLOTS;
-}
-
-/* The slot that holds `value`, 0 for an empty one; NULL if the walk from `key`'s line finds none. *passed is how many
- * lines it has left behind. */
-static _Atomic uint64_t *lines_seek(const struct lines *lines, struct subject_key key, uint64_t value, size_t *passed)
-{
-        for (*passed = 0; *passed <= lines->mask; ++*passed) {
-                struct line *line = &lines->line[(key.lo + *passed) & lines->mask];
-                for (size_t i = 0; i < LINE_SLOTS; i++)
-                        if (atomic_load_explicit(&line->slots[i], memory_order_relaxed) == value)
-                                return &line->slots[i];
-                if (value != 0 && atomic_load_explicit(&line->passed, memory_order_relaxed) == 0)
-                        return NULL;
-        }
-        return NULL;
-}
-
-static void lines_count_passed(const struct lines *lines, struct subject_key key, size_t passed, uint64_t add)
-{
-        for (size_t i = 0; i < passed; i++) {
-                struct line *line = &lines->line[(key.lo + i) & lines->mask];
-                uint64_t count = atomic_load_explicit(&line->passed, memory_order_relaxed);
-                atomic_store_explicit(&line->passed, count + add, memory_order_release);
-        }
-}
-
-static void filter_add(struct lines *lines, uint64_t key_lo)
-{
-        _Atomic uint64_t *word = &lines->filter[filter_word(lines, key_lo)];
-        uint64_t before = atomic_load_explicit(word, memory_order_relaxed);
-        atomic_store_explicit(word, before | filter_bits(key_lo), memory_order_release);
-        lines->filtered_count++;
-}
-
-/* Room has been made sure of. */
-static void lines_insert(struct lines *lines, struct subject_key key, pattern_id id, bool is_filtered)
-{
-        size_t passed;
-        if (is_filtered)
-                filter_add(lines, key.lo);
-        _Atomic uint64_t *slot = lines_seek(lines, key, 0, &passed);
-        assert(slot != NULL);
-        lines_count_passed(lines, key, passed, 1);
-        /* The release that readers' walks pair with: this is the moment the pattern appears. */
-        atomic_store_explicit(slot, slot_of(key, id, is_filtered), memory_order_release);
-}
-
-static bool lines_remove(const struct lines *lines, struct subject_key key, pattern_id id, bool is_filtered)
-{
-        size_t passed;
-        _Atomic uint64_t *slot = lines_seek(lines, key, slot_of(key, id, is_filtered), &passed);
-        if (slot == NULL)
-                return false;
-        atomic_store_explicit(slot, 0, memory_order_release);
-        lines_count_passed(lines, key, passed, (uint64_t)-1);
-        return true;
-}
-
-/* Growth. */
-
-static struct lines *current_lines(const struct match_table *table)
-{
-        return atomic_load_explicit(&table->lines, memory_order_relaxed);
-}
 
 static struct subject_key record_key(const struct record *record)
 {
@@ -173,50 +14,10 @@ static struct subject_key record_key(const struct record *record)
         };
 }
 
-/* Copies what is in `line` and not yet there: since the copy began, changes have gone to both. */
-static void copy_line(struct match_table *table, const struct line *line)
+static struct subject_key key_of_id(const void *context, uint32_t id)
 {
-        for (size_t i = 0; i < LINE_SLOTS; i++) {
-                uint64_t slot = atomic_load_explicit(&line->slots[i], memory_order_relaxed);
-                if (slot == 0)
-                        continue;
-                struct subject_key key = record_key(&table->records[slot_id(slot)]);
-                size_t passed;
-                if (lines_seek(table->growing, key, slot, &passed) == NULL)
-                        lines_insert(table->growing, key, slot_id(slot), slot & SLOT_FILTERED);
-        }
-}
-
-static void grow_on(struct match_table *table)
-{
-        if (table->growing == NULL)
-                return;
-        struct lines *old = current_lines(table);
-        for (size_t i = 0; i < GROW_LINES_A_CHANGE && table->growing_copied <= old->mask; i++)
-                copy_line(table, &old->line[table->growing_copied++]);
-        if (table->growing_copied <= old->mask)
-                return;
-        /* Readers acquire this: they see the copy complete. */
-        atomic_store_explicit(&table->lines, table->growing, memory_order_release);
-        table->growing = NULL;
-        epoch_retire(&table->bin, &old->retired, lines_free_retired);
-}
-
-/* Makes sure that one more pattern has room, and begins a copy when there is little: of lines or of bits in the filter.
- * 0 or -ENOMEM. Without memory for a new filter the old one goes on; it lets more through. */
-static int make_room(struct match_table *table)
-{
-        struct lines *lines = current_lines(table);
-        size_t wanted = table->patterns_count + 1;
-        bool is_tight = wanted * 100 > lines_slots(lines) * GROW_PERCENT;
-        bool is_blurred = lines->filtered_count * FILTER_BITS_FULL > filter_bytes(lines) * 8;
-        if (likely(!is_tight && !is_blurred))
-                return 0;
-        if (table->growing == NULL) {
-                table->growing = lines_new((lines->mask + 1) << is_tight, table->wild_count + 1);
-                table->growing_copied = 0;
-        }
-        return wanted * 100 <= lines_slots(lines) * FULL_PERCENT ? 0 : -ENOMEM;
+        const struct match_table *table = context;
+        return record_key(&table->records[id]);
 }
 
 /* Programs. */
@@ -380,9 +181,8 @@ int form_table_new(struct match_table **table_out, const struct match_limits *li
         table->id_end = match_id_end(limits);
         table->records_bytes = table->id_end * sizeof(struct record);
         table->records = map_zeroed(table->records_bytes);
-        struct lines *lines = lines_new(LINES_MIN, 0);
-        atomic_store_explicit(&table->lines, lines, memory_order_release);
-        if (table->records == NULL || lines == NULL) {
+        int error = index_init(&table->index, &table->bin, key_of_id, table);
+        if (table->records == NULL || error != 0) {
                 match_table_free(table);
                 return -ENOMEM;
         }
@@ -401,15 +201,14 @@ void match_table_free(struct match_table *table)
                 free(atomic_load_explicit(&table->programs[depth], memory_order_relaxed));
         free(table->leavers);
         shapes_fini(&table->shapes);
-        lines_free(table->growing);
-        lines_free(current_lines(table));
+        index_fini(&table->index);
         unmap(table->records, table->records_bytes);
         free(table);
 }
 
 static pattern_id find(const struct match_table *table, struct subject_key key, struct span text, struct shape shape)
 {
-        const struct lines *lines = current_lines(table);
+        const struct lines *lines = index_lines(&table->index);
         struct table_walk walk = table_walk_begin(lines, key);
         for (;;) {
                 pattern_id id = table_walk_next(lines, key, &walk);
@@ -450,7 +249,7 @@ static int add_new(struct match_table *table, struct span pattern, struct shape 
         if (taken == PATTERN_NONE)
                 return -ENOSPC;
         struct kept_text *text = kept_text_new(pattern, shape);
-        int error = text == NULL ? -ENOMEM : make_room(table);
+        int error = text == NULL ? -ENOMEM : index_make_room(&table->index, 1);
         if (error == 0)
                 error = take_shape(table, shape);
         if (error != 0) {
@@ -464,11 +263,8 @@ static int add_new(struct match_table *table, struct span pattern, struct shape 
         atomic_store_explicit(&record->key_lo, key.lo, memory_order_relaxed);
         atomic_store_explicit(&record->key_hi, key.hi, memory_order_relaxed);
         atomic_store_explicit(&record->reactors, reactors, memory_order_relaxed);
-        if (table->growing != NULL)
-                lines_insert(table->growing, key, taken, shape_is_wild(shape));
-        lines_insert(current_lines(table), key, taken, shape_is_wild(shape));
+        index_insert(&table->index, key, taken, shape_is_wild(shape));
         table->patterns_count++;
-        table->wild_count += shape_is_wild(shape);
         *id = taken;
         return 0;
 }
@@ -497,7 +293,7 @@ int match_add(struct match_table *table, struct span pattern, enum match_dialect
                 atomic_store_explicit(reactors, before | bit, memory_order_release);
         }
         bump_version(table);
-        grow_on(table);
+        index_grow_on(&table->index);
         return 0;
 }
 
@@ -512,27 +308,22 @@ void match_remove(struct match_table *table, pattern_id id, unsigned reactor)
                 return;
         atomic_store_explicit(&record->reactors, after, memory_order_release);
         if (after == 0) {
-                struct subject_key key = record_key(record);
                 struct shape shape = record->text->shape;
-                bool removed = lines_remove(current_lines(table), key, id, shape_is_wild(shape));
+                bool removed = index_remove(&table->index, record_key(record), id, shape_is_wild(shape));
                 assert(removed);
-                /* Not yet copied: then it is not there, and will not be. */
-                if (table->growing != NULL)
-                        lines_remove(table->growing, key, id, shape_is_wild(shape));
                 shapes_unuse(&table->shapes, shape);
                 table->patterns_count--;
-                table->wild_count -= shape_is_wild(shape);
                 record->text->next = table->leaving;
                 table->leaving = id;
         }
         bump_version(table);
-        grow_on(table);
+        index_grow_on(&table->index);
 }
 
 void match_collect(struct match_table *table)
 {
         sweep_shapes(table);
-        grow_on(table);
+        index_grow_on(&table->index);
         retire_leaving(table);
         epoch_collect(&table->bin);
 }

@@ -1,47 +1,22 @@
 /* table: all patterns, each under its 128-bit key, shared by one writer and any number of readers.
  *
- *      key ──▶ line (64 bytes)                                  record[id] (32 bytes)
- *              [ passed | slot | slot | slot | slot | … ]       [ key | reactors | text … ]
- *                         └ mark: 32 bits of the key, id + 1: 32 bits; 0 is empty
+ *      key ──▶ lines (matcher/table_lines.h) ──▶ record[id] (32 bytes)
+ *                                                [ key | reactors | text … ]
  *
- * A pattern appears and goes by one 8-byte store into its slot. Lines are probed one after the other; `passed` counts
- * the patterns that wanted this line or an earlier one and live in a later one, so a reader stops at the first line
- * whose count is 0, nothing ever moves, and no tombstone remains. Records sit in reserved address space and are indexed
- * by id; the key in them is all the identity a reader checks.
+ * A pattern appears and goes by one 8-byte store. Records sit in reserved address space and are indexed by id; the key
+ * in them is all the identity a reader checks.
  *
  * What a reader follows is published: the lines and, for each depth, a program. Both are replaced whole, and retired
- * through epoch. Growth copies a few lines with each change, while changes go to the old and the new lines; readers see
- * the old ones until the copy is complete.
+ * through epoch.
  *
  * Which field is whose stands in the struct. Of a record, the key and the reactors are stored by the writer and read by
  * all; the rest is written before its slot and after the grace period only. */
 #ifndef SPATE_MATCHER_TABLE_H
 #define SPATE_MATCHER_TABLE_H
 
-#include <stdatomic.h>
-
 #include "matcher/form.h"
 #include "matcher/program.h"
-
-#define LINE_SLOTS 7
-
-struct line {
-        _Alignas(CACHE_LINE) _Atomic uint64_t passed;
-        _Atomic uint64_t slots[LINE_SLOTS];
-};
-static_assert(sizeof(struct line) == CACHE_LINE, "a line is a cache line");
-
-/* What readers look into: the lines, and a filter that says of most keys that they are not there. Made, grown and
- * replaced as one. The filter has words of 64 bits, two of which stand for a key; patterns without wildcards are not in
- * it. Their bits stay when patterns go: when too many have, all is copied. */
-struct lines {
-        struct epoch_retired retired;
-        size_t mask; /* one less than how many, a power of two */
-        struct line *line;
-        size_t filter_mask;
-        _Atomic uint64_t *filter;
-        size_t filtered_count; /* keys that were put in; the writer's */
-};
+#include "matcher/table_lines.h"
 
 struct kept_text;
 
@@ -77,133 +52,21 @@ struct match_table {
         size_t patterns_max, id_end;
 
         /* Published. */
-        _Alignas(CACHE_LINE) _Atomic(struct lines *) lines;
-        _Atomic(struct program *) programs[MATCH_TOKENS_MAX + 1];
+        _Alignas(CACHE_LINE) _Atomic(struct program *) programs[MATCH_TOKENS_MAX + 1];
         _Atomic size_t ids_max;
         _Alignas(CACHE_LINE) _Atomic uint64_t version;
+        struct lines_index index; /* of the patterns: its lines are published, the rest is the writer's */
 
         /* The writer's. */
         _Alignas(CACHE_LINE) struct shapes shapes;
         uint64_t depths_stale; /* programs that hold swept shapes because there was no memory for a new one */
-        struct lines *growing; /* the larger lines that a copy is being made into, or NULL */
-        size_t growing_copied; /* lines of the old that have been */
         size_t patterns_count;
-        size_t wild_count;       /* of them, those that are in the filter */
         size_t ids_fresh;        /* ids below this have been given out at least once */
         pattern_id ids_free;     /* the first; key_lo of its record is the next */
         pattern_id leaving;      /* the first of those that were withdrawn and do not retire yet */
         struct leavers *leavers; /* a spare one, or NULL */
         struct epoch_bin bin;
 };
-
-/* What of a key is kept and looked at. Whole keys never collide and marks hardly ever, so tests build the matcher again
- * with less: SPATE_MATCH_TRUNCATED=1 has marks of 4 bits, so that the key must tell; 2 has keys of 8 bits as well, and
- * there, only there, readers compare text. */
-#ifndef SPATE_MATCH_TRUNCATED
-#define SPATE_MATCH_TRUNCATED 0
-#endif
-#define TABLE_READS_TEXT (SPATE_MATCH_TRUNCATED == 2)
-
-static inline struct subject_key table_key(struct subject_key key)
-{
-        return TABLE_READS_TEXT ? (struct subject_key){.lo = key.lo & 0xff, .hi = key.lo & 0xf} : key;
-}
-
-static inline uint32_t table_mark(struct subject_key key)
-{
-        uint32_t mark = SPATE_MATCH_TRUNCATED == 0 ? (uint32_t)key.hi : key.hi & 0xf;
-        return mark == 0 ? 1 : mark; /* 0 is that of an empty slot */
-}
-
-/* The mark is the low half, so that finding it in a slot is one compare. The highest bit is for the writer: whether the
- * key is in the filter. */
-#define SLOT_FILTERED ((uint64_t)1 << 63)
-
-static inline uint64_t slot_of(struct subject_key key, pattern_id id, bool is_filtered)
-{
-        return (is_filtered ? SLOT_FILTERED : 0) | (uint64_t)(id + 1) << 32 | table_mark(key);
-}
-
-static inline pattern_id slot_id(uint64_t slot)
-{
-        return (pattern_id)((slot & ~SLOT_FILTERED) >> 32) - 1;
-}
-
-/* Where `mark` is in a line: bit i for word i, of which the first is no slot. All seven are compared without a branch,
- * because where in its line a pattern lies cannot be predicted. */
-static inline uint32_t line_hits(const struct line *line, uint32_t mark)
-{
-        uint32_t hits = 0;
-#pragma GCC unroll 7
-        for (size_t i = 0; i < LINE_SLOTS; i++) {
-                /* Pairs with the release in lines_insert: the record behind the slot is complete. */
-                uint64_t slot = atomic_load_explicit(&line->slots[i], memory_order_acquire);
-                hits |= (uint32_t)((uint32_t)slot == mark) << (i + 1);
-        }
-        return hits;
-}
-
-/* One of the words of a line: 0 is `passed`, i + 1 is slot i. */
-static inline uint64_t line_word(const struct line *line, size_t i)
-{
-        const _Atomic uint64_t *words = &line->passed;
-        return atomic_load_explicit(&words[i], memory_order_acquire);
-}
-
-/* The filter's word for a key, and its two bits in it; from the low half alone. */
-static inline size_t filter_word(const struct lines *lines, uint64_t key_lo)
-{
-        return key_lo >> 32 & lines->filter_mask;
-}
-
-static inline uint64_t filter_bits(uint64_t key_lo)
-{
-        return (uint64_t)1 << (key_lo & 63) | (uint64_t)1 << (key_lo >> 6 & 63);
-}
-
-/* Any core. False: no pattern with wildcards has this key. */
-static inline bool filter_has(const struct lines *lines, uint64_t key_lo)
-{
-        /* Pairs with the release in filter_add: whoever finds the slot has been let through. */
-        uint64_t word = atomic_load_explicit(&lines->filter[filter_word(lines, key_lo)], memory_order_acquire);
-        return (filter_bits(key_lo) & ~word) == 0;
-}
-
-/* A walk over the slots whose mark is that of `key`. */
-struct table_walk {
-        const struct line *line;
-        size_t lines_passed;
-        uint32_t hits; /* of this line, not yet handed out */
-};
-
-static inline struct table_walk table_walk_begin(const struct lines *lines, struct subject_key key)
-{
-        const struct line *line = &lines->line[key.lo & lines->mask];
-        return (struct table_walk){.line = line, .lines_passed = 0, .hits = line_hits(line, table_mark(key))};
-}
-
-/* The next id that may have `key`, or PATTERN_NONE. Any core. */
-static inline pattern_id table_walk_next(const struct lines *lines, struct subject_key key, struct table_walk *walk)
-{
-        for (;;) {
-                while (walk->hits != 0) {
-                        unsigned i = (unsigned)__builtin_ctz(walk->hits);
-                        walk->hits &= walk->hits - 1;
-                        /* Again an acquire: the slot may have changed hands since it was a hit. */
-                        uint64_t slot = line_word(walk->line, i);
-                        if (likely((uint32_t)slot == table_mark(key)))
-                                return slot_id(slot);
-                }
-                /* Pairs with the release in lines_count_passed: a pattern that was visible before this walk had been
-                 * counted before its slot was stored. */
-                if (likely(atomic_load_explicit(&walk->line->passed, memory_order_acquire) == 0) ||
-                    unlikely(walk->lines_passed == lines->mask))
-                        return PATTERN_NONE;
-                walk->lines_passed++;
-                walk->line = &lines->line[(key.lo + walk->lines_passed) & lines->mask];
-                walk->hits = line_hits(walk->line, table_mark(key));
-        }
-}
 
 /* Does the record hold `key`? Any core. */
 static inline bool record_has_key(const struct record *record, struct subject_key key)

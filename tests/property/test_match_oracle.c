@@ -203,14 +203,14 @@ static void model_turn(const struct model *model)
 /* Nothing of any pattern is left: no slot, no count, no shape, no id that is neither fresh nor free. */
 static void check_table_empty(struct match_table *table)
 {
-        for (int i = 0;
-             i < 1000 && (table->growing != NULL || table->leaving != PATTERN_NONE || table->bin.waiting_count > 0);
+        for (int i = 0; i < 1000 && (table->index.growing != NULL || table->leaving != PATTERN_NONE ||
+                                     table->bin.waiting_count > 0);
              i++) {
                 epoch_quiescent();
                 match_collect(table);
         }
         match_collect(table);
-        const struct lines *lines = atomic_load(&table->lines);
+        const struct lines *lines = index_lines(&table->index);
         for (size_t i = 0; i <= lines->mask; i++) {
                 assert_true(atomic_load(&lines->line[i].passed) == 0);
                 for (size_t j = 0; j < LINE_SLOTS; j++)
