@@ -2,9 +2,9 @@
  * one it was made with, because what is hashed by AES is filed elsewhere than what is hashed by multiplications.
  *
  *      form       needs                                       hash            shapes worth a vector
- *      avx512     AVX-512 of Ice Lake or Zen 4, VAES          AES             64
- *      avx2       AVX2, AES                                   AES             32
- *      portable   nothing; any architecture                   multiplication  16 */
+ *      avx512     AVX-512 of Ice Lake or Zen 4, VAES          AES             128
+ *      avx2       AVX2, AES                                   AES             64
+ *      portable   nothing; any architecture                   multiplication  32 */
 #ifndef SPATE_MATCHER_FORM_H
 #define SPATE_MATCHER_FORM_H
 

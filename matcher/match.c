@@ -60,7 +60,7 @@ static bool is_supported(void)
 }
 
 const struct match_form form_portable = {
-        .name = "portable", .is_aes = false, .shapes_hot = 16, .is_supported = is_supported, .match = round_match};
+        .name = "portable", .is_aes = false, .shapes_hot = 32, .is_supported = is_supported, .match = round_match};
 
 size_t forms(const struct match_form *found[FORMS_MAX])
 {

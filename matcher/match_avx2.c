@@ -119,5 +119,5 @@ static bool is_supported(void)
 }
 
 const struct match_form form_avx2 = {
-        .name = "avx2", .is_aes = true, .shapes_hot = 32, .is_supported = is_supported, .match = round_match};
+        .name = "avx2", .is_aes = true, .shapes_hot = 64, .is_supported = is_supported, .match = round_match};
 #endif

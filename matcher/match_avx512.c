@@ -208,5 +208,5 @@ static bool is_supported(void)
 }
 
 const struct match_form form_avx512 = {
-        .name = "avx512", .is_aes = true, .shapes_hot = 64, .is_supported = is_supported, .match = round_match};
+        .name = "avx512", .is_aes = true, .shapes_hot = 128, .is_supported = is_supported, .match = round_match};
 #endif

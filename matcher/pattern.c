@@ -20,14 +20,14 @@ static size_t count_tokens(struct span text)
 static int parse_nats(struct shape *shape, struct span text)
 {
         struct span token;
-        struct shape found = {.stars = 0, .tokens_count = 0, .tail = false};
+        struct shape found = {.stars = 0, .tokens_count = 0, .tail = TAIL_NONE};
         for (bool more = true; subject_next_token(&text, &more, &token);) {
                 if (token.size == 0)
                         return -EINVAL;
                 if (is_wildcard(token, '>')) {
                         if (more)
                                 return -EINVAL;
-                        found.tail = true;
+                        found.tail = TAIL_SOME;
                         break;
                 }
                 if (is_wildcard(token, '*'))
@@ -64,6 +64,18 @@ struct subject_key pattern_key(const struct subject_secrets *secrets, struct spa
         return key;
 }
 
+void pattern_tokens(const struct subject_secrets *secrets, struct span text, struct shape shape,
+                    struct subject_key tokens[MATCH_TOKENS_MAX])
+{
+        bool more = true;
+        for (size_t i = 0; i < shape.tokens_count; i++) {
+                struct span token = SPAN_NONE;
+                subject_next_token(&text, &more, &token);
+                if (!has_star(shape, i))
+                        tokens[i] = subject_token_key(secrets, i, token);
+        }
+}
+
 bool pattern_matches(struct span text, struct shape shape, struct span subject)
 {
         bool more_text = true, more_subject = true;
@@ -75,7 +87,7 @@ bool pattern_matches(struct span text, struct shape shape, struct span subject)
                 if (!has_star(shape, i) && !span_equal(wanted, token))
                         return false;
         }
-        if (more_subject != shape.tail)
+        if (more_subject != (shape.tail != TAIL_NONE))
                 return false;
         while (subject_next_token(&subject, &more_subject, &token))
                 if (token.size == 0)

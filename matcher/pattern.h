@@ -25,10 +25,15 @@
 
 #include "matcher/subject.h"
 
+enum shape_tail {
+        TAIL_NONE,
+        TAIL_SOME, /* one or more tokens */
+};
+
 struct shape {
         uint32_t stars;       /* bit i: token i is a star */
         uint8_t tokens_count; /* the tail is not counted */
-        bool tail;            /* one or more tokens follow */
+        uint8_t tail;         /* an enum shape_tail: what follows */
 };
 
 /* Shapes as one number: equal when they are equal; ascending by this is how lists of them are kept. */
@@ -70,6 +75,10 @@ static inline struct subject_key pattern_key_of_subject(const struct subject *su
                 key = subject_key_xor(key, subject->tokens[__builtin_ctz(literals)]);
         return key;
 }
+
+/* The hashes of a legal pattern's literal tokens, each at its position; what is at the others is left alone. */
+void pattern_tokens(const struct subject_secrets *secrets, struct span text, struct shape shape,
+                    struct subject_key tokens[MATCH_TOKENS_MAX]);
 
 /* Does the legal pattern `text` match `subject`? By text, token by token: for one pattern, off the event path. */
 bool pattern_matches(struct span text, struct shape shape, struct span subject);

@@ -30,11 +30,14 @@ struct program_block {
 
 struct program {
         struct epoch_retired retired;
-        size_t shapes_count; /* in all */
+        size_t shapes_count; /* in all, of which the hot ones are in the blocks */
+        bool has_cold;       /* the tree has patterns for this depth, too */
+        uint64_t skip_code;  /* of a shape on its way, whose patterns in the tree do not count; or SHAPE_CODE_NONE */
         bool is_whole_only;  /* nothing but the shape without wildcards: blocks are not needed */
         struct subject_key whole_salt;
         uint64_t whole_code;
         size_t subsets_count; /* in use by any block */
+        size_t hot_count;
         size_t blocks_count;
         struct program_block blocks[];
 };
@@ -42,6 +45,10 @@ struct program {
 struct shape_row {
         struct shape shape;
         size_t patterns_count;
+        bool is_hot;   /* programs look for it; else it is in the tree only */
+        bool in_lines; /* what comes is put there, into the tree, or, while they move, into both */
+        bool in_tree;
+        bool is_moving; /* some may be where nothing is put any more, or not yet where it is */
 };
 
 struct shape_list {
@@ -50,12 +57,17 @@ struct shape_list {
         size_t rows_room;
 };
 
-/* The writer's register; zeroed is empty. A row whose last pattern went stays until it is swept, so that coming and
- * going of the same shape costs no program. */
+/* The writer's register; zeroed but for hot_max is empty. A row whose last pattern went stays until it is swept, so
+ * that coming and going of the same shape costs no program. */
 struct shapes {
         struct shape_list lists[2][MATCH_TOKENS_MAX + 1]; /* [tail][tokens_count] */
         size_t unused_count;
+        size_t hot_max;                           /* shapes that a program looks for */
+        size_t hot_counts[MATCH_TOKENS_MAX + 1];  /* by depth: those that programs look for */
+        size_t rows_counts[MATCH_TOKENS_MAX + 1]; /* and all of them */
 };
+
+#define SHAPE_CODE_NONE UINT64_MAX
 
 void shapes_fini(struct shapes *shapes);
 /* The row of `shape`, made with no patterns if there is none (*made tells); NULL: no memory. Good until the next call.
@@ -64,7 +76,16 @@ struct shape_row *shapes_get(struct shapes *shapes, struct shape shape, bool *ma
 /* One pattern more, or one less, has this row's shape. */
 void shapes_use(struct shapes *shapes, struct shape_row *row);
 void shapes_unuse(struct shapes *shapes, struct shape shape);
-/* Takes out all rows without patterns. Returns which depths' programs hold one of them: bit n for depth n. */
+/* The row of a shape that has patterns. Good until the next shapes_get() or shapes_sweep(). */
+struct shape_row *shapes_find(const struct shapes *shapes, struct shape shape);
+/* From now on programs are to look for it, or not. */
+void shapes_heat(struct shapes *shapes, struct shape_row *row, bool is_hot);
+/* Is a shape to move? *to_hot tells where to. As long as a depth has no more than hot_max shapes all of them are hot.
+ * When it has more, the few that come first are, and those that have many patterns, up to hot_max, most patterns first.
+ * The shape without wildcards never moves. */
+bool shapes_pick(const struct shapes *shapes, struct shape *shape, bool *to_hot);
+/* Takes out all rows without patterns, but for one that moves. Returns which depths' programs hold one of them: bit n
+ * for depth n. */
 uint64_t shapes_sweep(struct shapes *shapes);
 
 /* The depths, as bits, at which a shape is looked for. */
@@ -72,6 +93,6 @@ uint64_t shape_depths(struct shape shape);
 
 /* 0 or -ENOMEM. *program becomes NULL when there is nothing to look for at `depth`. Free with free(). */
 int program_new(struct program **program, const struct shapes *shapes, const struct subject_secrets *secrets,
-                size_t depth);
+                uint64_t skip_code, size_t depth);
 
 #endif

@@ -21,7 +21,7 @@
 
 #include "matcher/table.h"
 
-#define ROUND_MAX 64
+#define ROUND_MAX 240
 
 /* Keys to look for. Arrays have room for a whole block behind the last. */
 struct round {
@@ -197,14 +197,232 @@ static __attribute__((noinline)) pattern_id look_further(const struct batch *bat
         }
 }
 
-/* Their ids lie one behind the other. */
-static inline void place_sets(struct match_set *sets, size_t sets_count, const pattern_id *ids)
+/* Where the ids of a call go. */
+struct found {
+        pattern_id *ids;
+        size_t ids_count, ids_max;
+        struct match_set *sets;
+        size_t sets_done; /* those before it are complete */
+};
+
+/* False: there is no room. */
+static inline bool found_add(struct found *found, size_t subject, pattern_id id)
 {
-        for (size_t i = 0; i < sets_count; i++) {
-                sets[i].ids = ids;
-                if (sets[i].ids_count > 0) /* `ids` may be NULL */
-                        ids += sets[i].ids_count;
+        if (unlikely(found->ids_count == found->ids_max))
+                return false;
+        found->ids[found->ids_count++] = id;
+        found->sets[subject].ids_count++;
+        return true;
+}
+
+/* The cold tree, for all subjects that have one at their depth. Steps are taken off a stack, many at once, whosever
+ * they are, so that they wait for memory together; each puts back two at most, so that the stack is bounded by a round
+ * of them for each depth. Where a step leads to cannot be predicted: it is written down first and counted after. */
+#define COLD_ROUND 32
+#define COLD_STEPS_MAX (2 * COLD_ROUND * (MATCH_TOKENS_MAX + 1) + MATCH_BATCH_MAX)
+#define COLD_ENDS_MAX 1024
+
+struct cold_step {
+        uint32_t node;
+        uint16_t depth;
+        uint16_t subject;
+};
+
+/* What was found, to be sorted by subject. */
+struct cold_end {
+        pattern_id id;
+        uint32_t subject;
+};
+
+enum cold_mode {
+        COLD_NOT_YET,
+        COLD_TOGETHER, /* `ends` has what all subjects from the first cold one on found, in their order */
+        COLD_SINGLY,   /* that would be too much: each when its turn comes */
+};
+
+struct cold_walk {
+        enum cold_mode mode;
+        size_t ends_taken;
+        const struct lines *lines;
+        size_t steps_count, probes_count, ends_count;
+        struct cold_step now[COLD_ROUND];
+        struct subject_key keys[COLD_ROUND + 1]; /* of the edges to look for */
+        struct cold_step behind[COLD_ROUND + 1]; /* the edge */
+        struct cold_end ends[COLD_ENDS_MAX];
+        struct cold_step steps[COLD_STEPS_MAX + 1]; /* as here */
+};
+
+static inline bool cold_is_shown(const struct match_table *table, const struct program *program, pattern_id id)
+{
+        return likely(program->skip_code == SHAPE_CODE_NONE) ||
+               shape_code(table->records[id].text->shape) != program->skip_code;
+}
+
+static inline void cold_push(struct cold_walk *walk, const struct cold *cold, struct cold_step step, bool is_there)
+{
+        assert_slow(walk->steps_count < COLD_STEPS_MAX);
+        round_fetch(&cold->nodes[step.node]);
+        walk->steps[walk->steps_count] = step;
+        walk->steps_count += is_there;
+}
+
+/* What ends at a node, where its star leads, and which edge is to be looked for. */
+static inline void cold_visit(struct batch *batch, struct cold_walk *walk, struct cold_step step)
+{
+        const struct cold *cold = &batch->table->cold;
+        const struct cold_node *node = &cold->nodes[step.node];
+        const struct subject *subject = &batch->subjects[step.subject];
+        bool is_deeper = step.depth < subject->tokens_count;
+        /* Each load pairs with a release of cold_add: what it leads to is complete. */
+        uint32_t end = is_deeper ? atomic_load_explicit(&node->tails[0], memory_order_acquire)
+                                 : atomic_load_explicit(&node->whole, memory_order_acquire);
+        if (end != 0 && cold_is_shown(batch->table, batch->programs[step.subject], end - 1)) {
+                round_fetch(&batch->table->records[end - 1]);
+                walk->ends[walk->ends_count] = (struct cold_end){.id = end - 1, .subject = step.subject};
+                walk->ends_count++;
         }
+        uint32_t star = atomic_load_explicit(&node->star, memory_order_acquire);
+        struct cold_step next = {.node = star, .depth = step.depth + 1, .subject = step.subject};
+        cold_push(walk, cold, next, is_deeper & (star != COLD_NONE));
+
+        /* Behind the last token there may be anything, but it may be read. */
+        struct subject_key token = subject->tokens[step.depth];
+        struct subject_key key = cold_edge(cold, step.node, token);
+        uint64_t literals = atomic_load_explicit(&node->literals, memory_order_acquire);
+        bool has_literal = (literals & cold_literal(token)) != 0, may_have = filter_has(walk->lines, key.lo);
+        uint32_t is_literal = (uint32_t)is_deeper & (uint32_t)has_literal & (uint32_t)may_have;
+        round_fetch(&walk->lines->line[key.lo & walk->lines->mask]);
+        walk->keys[walk->probes_count] = key;
+        walk->behind[walk->probes_count] = next;
+        walk->probes_count += is_literal;
+}
+
+/* Hands on what was found of one subject alone. False: there is no room. */
+static inline bool cold_flush(const struct match_table *table, struct cold_walk *walk, struct found *found,
+                              size_t subject)
+{
+        struct match_set *set = &found->sets[subject];
+        for (; walk->ends_taken < walk->ends_count && walk->ends[walk->ends_taken].subject == subject;
+             walk->ends_taken++) {
+                pattern_id id = walk->ends[walk->ends_taken].id;
+                if (unlikely(!found_add(found, subject, id)))
+                        return false;
+                set->reactors |= atomic_load_explicit(&table->records[id].reactors, memory_order_acquire);
+        }
+        return true;
+}
+
+/* All steps of the subjects from `first` to `last`; what they find is in walk->ends. When it is of one alone it goes to
+ * `found` where it is too much, and false says that there was no room; of several, that it was too much. */
+static inline FORM_TARGET bool cold_walk_on(struct batch *batch, struct cold_walk *walk, struct found *found,
+                                            size_t first, size_t last)
+{
+        const struct cold *cold = &batch->table->cold;
+        walk->lines = index_lines(&cold->edges);
+        walk->steps_count = walk->ends_count = walk->ends_taken = 0;
+        for (size_t i = first; i <= last; i++) {
+                struct cold_step step = {.node = COLD_ROOT, .depth = 0, .subject = (uint16_t)i};
+                cold_push(walk, cold, step, batch->programs[i] != NULL && batch->programs[i]->has_cold);
+        }
+        while (walk->steps_count > 0) {
+                size_t count = walk->steps_count < COLD_ROUND ? walk->steps_count : COLD_ROUND;
+                if (unlikely(walk->ends_count + count > COLD_ENDS_MAX)) {
+                        if (first < last || !cold_flush(batch->table, walk, found, first))
+                                return false;
+                        walk->ends_count = walk->ends_taken = 0;
+                }
+                walk->steps_count -= count;
+                walk->probes_count = 0;
+                for (size_t i = 0; i < count; i++)
+                        walk->now[i] = walk->steps[walk->steps_count + i];
+                for (size_t i = 0; i < count; i++)
+                        cold_visit(batch, walk, walk->now[i]);
+                for (size_t i = 0; i < walk->probes_count; i++) {
+                        struct cold_step next = walk->behind[i];
+                        next.node = cold_child(cold, walk->lines, walk->keys[i]);
+                        cold_push(walk, cold, next, next.node != COLD_NONE);
+                }
+        }
+        return true;
+}
+
+/* Orders what was found by subject. */
+static inline void cold_sort(struct cold_walk *walk)
+{
+        struct cold_end sorted[COLD_ENDS_MAX];
+        size_t places[MATCH_BATCH_MAX + 1] = {0};
+        for (size_t i = 0; i < walk->ends_count; i++)
+                places[walk->ends[i].subject + 1]++;
+        for (size_t i = 0; i < MATCH_BATCH_MAX; i++)
+                places[i + 1] += places[i];
+        for (size_t i = 0; i < walk->ends_count; i++)
+                sorted[places[walk->ends[i].subject]++] = walk->ends[i];
+        for (size_t i = 0; i < walk->ends_count; i++)
+                walk->ends[i] = sorted[i];
+}
+
+/* False: there is no room. */
+static __attribute__((noinline)) FORM_TARGET bool complete_cold(struct batch *batch, struct cold_walk *walk,
+                                                                struct found *found, size_t subject)
+{
+        size_t last = batch->subjects_count - 1;
+        if (walk->mode == COLD_NOT_YET) {
+                bool together = subject < last && cold_walk_on(batch, walk, found, subject, last);
+                walk->mode = together ? COLD_TOGETHER : COLD_SINGLY;
+                if (together)
+                        cold_sort(walk);
+        }
+        if (walk->mode == COLD_SINGLY && !cold_walk_on(batch, walk, found, subject, subject))
+                return false;
+        return cold_flush(batch->table, walk, found, subject);
+}
+
+/* Completes the sets of subjects before `end`, whose ids of the lines are there. False: there is no room. */
+static inline FORM_TARGET bool complete(struct batch *batch, struct cold_walk *walk, struct found *found, size_t end)
+{
+        for (; found->sets_done < end; found->sets_done++) {
+                const struct program *program = batch->programs[found->sets_done];
+                if (program != NULL && unlikely(program->has_cold) &&
+                    !complete_cold(batch, walk, found, found->sets_done))
+                        return false;
+        }
+        return true;
+}
+
+/* Ids lie one behind the other. Returns how many sets there are. */
+static inline size_t place_sets(const struct found *found, size_t sets_count)
+{
+        const pattern_id *ids = found->ids;
+        for (size_t i = 0; i < sets_count; i++) {
+                struct match_set *set = &found->sets[i];
+                set->ids = ids;
+                if (set->ids_count > 0) /* `ids` may be NULL */
+                        ids += set->ids_count;
+        }
+        return sets_count;
+}
+
+/* Checks the candidates and writes down whose id it is. False: there is no room for those of found->sets_done. */
+static inline FORM_TARGET bool settle(struct batch *batch, struct cold_walk *walk, struct found *found, size_t count)
+{
+        const struct round *round = &batch->round;
+        for (size_t i = 0; i < count; i++) {
+                pattern_id id = round->candidates[i];
+                size_t key_index = round->key_of[i];
+                size_t subject = round->subject[key_index];
+                if (unlikely(!holds(batch, key_index, id))) {
+                        id = look_further(batch, key_index);
+                        if (id == PATTERN_NONE)
+                                continue;
+                }
+                if (found->sets_done < subject && unlikely(!complete(batch, walk, found, subject)))
+                        return false;
+                if (unlikely(!found_add(found, subject, id)))
+                        return false;
+                found->sets[subject].reactors |=
+                        atomic_load_explicit(&batch->table->records[id].reactors, memory_order_acquire);
+        }
+        return true;
 }
 
 static FORM_TARGET size_t round_match(const struct match_table *table, const struct span *subjects,
@@ -217,34 +435,19 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.next_subject = 0;
         batch.next_block = 0;
         batch.lines = index_lines(&table->index);
+        struct cold_walk walk;
+        walk.mode = COLD_NOT_YET;
+        struct found found = {.ids = ids, .ids_count = 0, .ids_max = ids_max, .sets = sets, .sets_done = 0};
 
         for (size_t i = 0; i < subjects_count; i++)
                 sets[i] = (struct match_set){.ids = NULL};
         read_subjects(&batch);
-        size_t ids_count = 0;
-        while (gather(&batch)) {
-                size_t count = look(&batch);
-                for (size_t i = 0; i < count; i++) {
-                        pattern_id id = batch.round.candidates[i];
-                        size_t key_index = batch.round.key_of[i];
-                        struct match_set *set = &sets[batch.round.subject[key_index]];
-                        if (unlikely(!holds(&batch, key_index, id))) {
-                                id = look_further(&batch, key_index);
-                                if (id == PATTERN_NONE)
-                                        continue;
-                        }
-                        if (unlikely(ids_count == ids_max)) {
-                                place_sets(sets, (size_t)(set - sets), ids);
-                                return (size_t)(set - sets);
-                        }
-                        ids[ids_count++] = id;
-                        set->ids_count++;
-                        set->reactors |= atomic_load_explicit(&table->records[id].reactors, memory_order_acquire);
-                }
-        }
-        place_sets(sets, subjects_count, ids);
-        return subjects_count;
+        while (gather(&batch))
+                if (!settle(&batch, &walk, &found, look(&batch)))
+                        return place_sets(&found, found.sets_done);
+        if (!complete(&batch, &walk, &found, subjects_count))
+                return place_sets(&found, found.sets_done);
+        return place_sets(&found, subjects_count);
 }
-
 #endif
 #endif

@@ -6,14 +6,6 @@
 
 #include "matcher/table.h"
 
-static struct subject_key record_key(const struct record *record)
-{
-        return (struct subject_key){
-                .lo = atomic_load_explicit(&record->key_lo, memory_order_relaxed),
-                .hi = atomic_load_explicit(&record->key_hi, memory_order_relaxed),
-        };
-}
-
 static struct subject_key key_of_id(const void *context, uint32_t id)
 {
         const struct match_table *table = context;
@@ -27,13 +19,12 @@ static void program_free_retired(struct epoch_retired *retired)
         free(container_of(retired, struct program, retired));
 }
 
-/* Compiles and publishes the programs of `depths` anew. 0, or -ENOMEM and nothing has changed. */
-static int publish_programs(struct match_table *table, uint64_t depths)
+int table_publish(struct match_table *table, uint64_t depths)
 {
         struct program *made[MATCH_TOKENS_MAX + 1] = {NULL};
         for (uint64_t left = depths; left != 0; left &= left - 1) {
                 size_t depth = (size_t)__builtin_ctzll(left);
-                if (program_new(&made[depth], &table->shapes, &table->secrets, depth) == 0)
+                if (program_new(&made[depth], &table->shapes, &table->secrets, table->move.skip_code, depth) == 0)
                         continue;
                 for (size_t i = 1; i < depth; i++)
                         free(made[i]);
@@ -59,23 +50,23 @@ static void sweep_shapes(struct match_table *table)
 {
         if (table->shapes.unused_count > 0)
                 table->depths_stale |= shapes_sweep(&table->shapes);
-        if (table->depths_stale != 0 && publish_programs(table, table->depths_stale) == 0)
+        if (table->depths_stale != 0 && table_publish(table, table->depths_stale) == 0)
                 table->depths_stale = 0;
 }
 
 /* One pattern more has `shape`. 0, or -ENOMEM and nothing has changed. */
-static int take_shape(struct match_table *table, struct shape shape)
+static int take_shape(struct match_table *table, struct shape shape, struct shape_row **row)
 {
         bool made;
-        struct shape_row *row = shapes_get(&table->shapes, shape, &made);
-        if (row == NULL)
+        *row = shapes_get(&table->shapes, shape, &made);
+        if (*row == NULL)
                 return -ENOMEM;
-        if (made && publish_programs(table, shape_depths(shape)) != 0) {
+        if (made && table_publish(table, shape_depths(shape)) != 0) {
                 /* A row without patterns promises that the programs hold it; this one must not stay. */
                 table->depths_stale |= shapes_sweep(&table->shapes);
                 return -ENOMEM;
         }
-        shapes_use(&table->shapes, row);
+        shapes_use(&table->shapes, *row);
         return 0;
 }
 
@@ -118,6 +109,7 @@ static void leavers_free(struct epoch_retired *retired)
                 give_id(table, id);
                 free(text);
         }
+        cold_give(&table->cold, leavers->nodes);
         free(table->leavers);
         table->leavers = leavers;
 }
@@ -125,7 +117,7 @@ static void leavers_free(struct epoch_retired *retired)
 /* What has been withdrawn since the last time retires as one; when there is no memory for that, a later time. */
 static void retire_leaving(struct match_table *table)
 {
-        if (table->leaving == PATTERN_NONE)
+        if (table->leaving == PATTERN_NONE && table->cold.leaving == COLD_NONE)
                 return;
         struct leavers *leavers = table->leavers != NULL ? table->leavers : malloc(sizeof *leavers);
         table->leavers = NULL;
@@ -133,6 +125,7 @@ static void retire_leaving(struct match_table *table)
                 return;
         leavers->table = table;
         leavers->first = table->leaving;
+        leavers->nodes = cold_take_leaving(&table->cold);
         table->leaving = PATTERN_NONE;
         epoch_retire(&table->bin, &leavers->retired, leavers_free);
 }
@@ -181,7 +174,11 @@ int form_table_new(struct match_table **table_out, const struct match_limits *li
         table->id_end = match_id_end(limits);
         table->records_bytes = table->id_end * sizeof(struct record);
         table->records = map_zeroed(table->records_bytes);
+        table->shapes.hot_max = form->shapes_hot;
+        table->move.skip_code = SHAPE_CODE_NONE;
         int error = index_init(&table->index, &table->bin, key_of_id, table);
+        if (error == 0)
+                error = cold_init(&table->cold, &table->bin, &table->secrets, table->id_end);
         if (table->records == NULL || error != 0) {
                 match_table_free(table);
                 return -ENOMEM;
@@ -201,38 +198,57 @@ void match_table_free(struct match_table *table)
                 free(atomic_load_explicit(&table->programs[depth], memory_order_relaxed));
         free(table->leavers);
         shapes_fini(&table->shapes);
+        cold_fini(&table->cold);
         index_fini(&table->index);
         unmap(table->records, table->records_bytes);
         free(table);
 }
 
-static pattern_id find(const struct match_table *table, struct subject_key key, struct span text, struct shape shape)
+/* 0, or what is wrong with the text. */
+static int pattern_read(struct pattern_read *pattern, const struct match_table *table, struct span text,
+                        enum match_dialect dialect)
+{
+        int error = pattern_parse(&pattern->shape, text, dialect);
+        if (error != 0)
+                return error;
+        pattern->text = text;
+        pattern_tokens(&table->secrets, text, pattern->shape, pattern->tokens);
+        struct subject_key key = subject_salt(&table->secrets, shape_code(pattern->shape));
+        for (uint32_t literals = shape_literals(pattern->shape); literals != 0; literals &= literals - 1)
+                key = subject_key_xor(key, pattern->tokens[__builtin_ctz(literals)]);
+        pattern->key = table_key(key);
+        return 0;
+}
+
+static pattern_id find_in_lines(const struct match_table *table, const struct pattern_read *pattern)
 {
         const struct lines *lines = index_lines(&table->index);
-        struct table_walk walk = table_walk_begin(lines, key);
+        struct table_walk walk = table_walk_begin(lines, pattern->key);
         for (;;) {
-                pattern_id id = table_walk_next(lines, key, &walk);
+                pattern_id id = table_walk_next(lines, pattern->key, &walk);
                 if (id == PATTERN_NONE)
                         return PATTERN_NONE;
                 const struct record *record = &table->records[id];
                 /* The text, too: this is not the event path, and one miss more makes a mix-up impossible here. */
-                if (record_has_key(record, key) && shape_equal(record->text->shape, shape) &&
-                    span_equal(kept_text_span(record->text), text))
+                if (record_has_key(record, pattern->key) && shape_equal(record->text->shape, pattern->shape) &&
+                    span_equal(kept_text_span(record->text), pattern->text))
                         return id;
         }
 }
 
-static struct subject_key key_of(const struct match_table *table, struct span text, struct shape shape)
+static pattern_id find(const struct match_table *table, const struct pattern_read *pattern)
 {
-        return table_key(pattern_key(&table->secrets, text, shape));
+        const struct shape_row *row = shapes_find(&table->shapes, pattern->shape);
+        if (row == NULL)
+                return PATTERN_NONE;
+        pattern_id id = row->in_lines ? find_in_lines(table, pattern) : PATTERN_NONE;
+        return id == PATTERN_NONE && row->in_tree ? cold_find(&table->cold, pattern->shape, pattern->tokens) : id;
 }
 
-pattern_id match_find(const struct match_table *table, struct span pattern, enum match_dialect dialect)
+pattern_id match_find(const struct match_table *table, struct span text, enum match_dialect dialect)
 {
-        struct shape shape;
-        if (pattern_parse(&shape, pattern, dialect) != 0)
-                return PATTERN_NONE;
-        return find(table, key_of(table, pattern, shape), pattern, shape);
+        struct pattern_read pattern;
+        return pattern_read(&pattern, table, text, dialect) == 0 ? find(table, &pattern) : PATTERN_NONE;
 }
 
 int match_check(struct span pattern, enum match_dialect dialect)
@@ -242,46 +258,60 @@ int match_check(struct span pattern, enum match_dialect dialect)
 }
 
 /* Everything that may fail, then everything that may not. */
-static int add_new(struct match_table *table, struct span pattern, struct shape shape, struct subject_key key,
-                   uint64_t reactors, pattern_id *id)
+static int add_new(struct match_table *table, const struct pattern_read *pattern, uint64_t reactors, pattern_id *id)
 {
         pattern_id taken = take_id(table);
         if (taken == PATTERN_NONE)
                 return -ENOSPC;
-        struct kept_text *text = kept_text_new(pattern, shape);
+        struct kept_text *text = kept_text_new(pattern->text, pattern->shape);
+        struct shape_row *row = NULL;
         int error = text == NULL ? -ENOMEM : index_make_room(&table->index, 1);
         if (error == 0)
-                error = take_shape(table, shape);
+                error = take_shape(table, pattern->shape, &row);
         if (error != 0) {
                 free(text);
                 give_id(table, taken);
                 return error;
         }
-
         struct record *record = &table->records[taken];
         record->text = text;
-        atomic_store_explicit(&record->key_lo, key.lo, memory_order_relaxed);
-        atomic_store_explicit(&record->key_hi, key.hi, memory_order_relaxed);
+        atomic_store_explicit(&record->key_lo, pattern->key.lo, memory_order_relaxed);
+        atomic_store_explicit(&record->key_hi, pattern->key.hi, memory_order_relaxed);
         atomic_store_explicit(&record->reactors, reactors, memory_order_relaxed);
-        index_insert(&table->index, key, taken, shape_is_wild(shape));
+        if (row->in_tree) {
+                error = cold_add(&table->cold, pattern->shape, pattern->tokens, taken);
+                if (error != 0) {
+                        shapes_unuse(&table->shapes, pattern->shape);
+                        free(text);
+                        give_id(table, taken);
+                        return error;
+                }
+        }
+        if (row->in_lines)
+                index_insert(&table->index, pattern->key, taken, shape_is_wild(pattern->shape));
         table->patterns_count++;
         *id = taken;
         return 0;
 }
 
-int match_add(struct match_table *table, struct span pattern, enum match_dialect dialect, unsigned reactor,
-              pattern_id *id)
+static void bump(struct match_table *table)
+{
+        bump_version(table);
+        table->move.changes_count++;
+        index_grow_on(&table->index);
+}
+
+int match_add(struct match_table *table, struct span text, enum match_dialect dialect, unsigned reactor, pattern_id *id)
 {
         assert(reactor < MATCH_REACTORS_MAX);
         uint64_t bit = (uint64_t)1 << reactor;
-        struct shape shape;
-        int error = pattern_parse(&shape, pattern, dialect);
+        struct pattern_read pattern;
+        int error = pattern_read(&pattern, table, text, dialect);
         if (error != 0)
                 return error;
-        struct subject_key key = key_of(table, pattern, shape);
-        pattern_id found = find(table, key, pattern, shape);
+        pattern_id found = find(table, &pattern);
         if (found == PATTERN_NONE) {
-                error = add_new(table, pattern, shape, key, bit, id);
+                error = add_new(table, &pattern, bit, id);
                 if (error != 0)
                         return error;
         } else {
@@ -292,9 +322,27 @@ int match_add(struct match_table *table, struct span pattern, enum match_dialect
                         return 0;
                 atomic_store_explicit(reactors, before | bit, memory_order_release);
         }
-        bump_version(table);
-        index_grow_on(&table->index);
+        bump(table);
         return 0;
+}
+
+/* Out of where its shape is. */
+static void take_out(struct match_table *table, pattern_id id)
+{
+        const struct record *record = &table->records[id];
+        struct shape shape = record->text->shape;
+        const struct shape_row *row = shapes_find(&table->shapes, shape);
+        assert(row != NULL);
+        bool removed = false;
+        if (row->in_tree || row->is_moving) {
+                struct subject_key tokens[MATCH_TOKENS_MAX];
+                pattern_tokens(&table->secrets, kept_text_span(record->text), shape, tokens);
+                removed = cold_remove(&table->cold, shape, tokens, id);
+        }
+        if (row->in_lines || row->is_moving)
+                removed |= index_remove(&table->index, record_key(record), id, shape_is_wild(shape));
+        assert(removed);
+        shapes_unuse(&table->shapes, shape);
 }
 
 void match_remove(struct match_table *table, pattern_id id, unsigned reactor)
@@ -308,21 +356,19 @@ void match_remove(struct match_table *table, pattern_id id, unsigned reactor)
                 return;
         atomic_store_explicit(&record->reactors, after, memory_order_release);
         if (after == 0) {
-                struct shape shape = record->text->shape;
-                bool removed = index_remove(&table->index, record_key(record), id, shape_is_wild(shape));
-                assert(removed);
-                shapes_unuse(&table->shapes, shape);
+                take_out(table, id);
                 table->patterns_count--;
                 record->text->next = table->leaving;
                 table->leaving = id;
         }
-        bump_version(table);
-        index_grow_on(&table->index);
+        bump(table);
 }
 
 void match_collect(struct match_table *table)
 {
         sweep_shapes(table);
+        table_move_on(table);
+        index_grow_on(&table->cold.edges);
         index_grow_on(&table->index);
         retire_leaving(table);
         epoch_collect(&table->bin);

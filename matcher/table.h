@@ -1,7 +1,10 @@
 /* table: all patterns, each under its 128-bit key, shared by one writer and any number of readers.
  *
  *      key ──▶ lines (matcher/table_lines.h) ──▶ record[id] (32 bytes)
- *                                                [ key | reactors | text … ]
+ *      tokens ──▶ cold tree (matcher/table_cold.h) ─┘  [ key | reactors | text … ]
+ *
+ * Patterns of the shapes that programs look for are in the lines, those of all other shapes in the tree; shapes move as
+ * their patterns become many or few (matcher/table_moves.c).
  *
  * A pattern appears and goes by one 8-byte store. Records sit in reserved address space and are indexed by id; the key
  * in them is all the identity a reader checks.
@@ -16,6 +19,7 @@
 
 #include "matcher/form.h"
 #include "matcher/program.h"
+#include "matcher/table_cold.h"
 #include "matcher/table_lines.h"
 
 struct kept_text;
@@ -41,6 +45,36 @@ struct leavers {
         struct epoch_retired retired;
         struct match_table *table;
         pattern_id first;
+        uint32_t nodes; /* of the tree */
+};
+
+/* A pattern's text, understood and hashed. */
+struct pattern_read {
+        struct span text;
+        struct shape shape;
+        struct subject_key key;
+        struct subject_key tokens[MATCH_TOKENS_MAX];
+};
+
+/* A shape on its way between lines and tree. What it does next, a step at a time: */
+enum move_step {
+        MOVE_NONE,
+        MOVE_HIDE,   /* (to the tree) programs say that what the tree has of it does not count */
+        MOVE_COPY,   /* its patterns into where it goes; those that come meanwhile are put into both */
+        MOVE_SWITCH, /* programs look for it there */
+        MOVE_CLEAR,  /* its patterns out of where it was */
+        MOVE_SHOW,   /* (to the lines) programs without a word on the tree */
+};
+
+struct move {
+        enum move_step step;
+        bool to_hot;
+        bool is_waiting; /* until every reader has the programs of the last step */
+        struct shape shape;
+        size_t next_id; /* of the patterns that are gone through */
+        uint64_t skip_code;
+        size_t changes_count; /* since somebody looked whether a shape is to move */
+        struct epoch_retired readers;
 };
 
 struct match_table {
@@ -56,9 +90,11 @@ struct match_table {
         _Atomic size_t ids_max;
         _Alignas(CACHE_LINE) _Atomic uint64_t version;
         struct lines_index index; /* of the patterns: its lines are published, the rest is the writer's */
+        struct cold cold;
 
         /* The writer's. */
         _Alignas(CACHE_LINE) struct shapes shapes;
+        struct move move;
         uint64_t depths_stale; /* programs that hold swept shapes because there was no memory for a new one */
         size_t patterns_count;
         size_t ids_fresh;        /* ids below this have been given out at least once */
@@ -67,6 +103,19 @@ struct match_table {
         struct leavers *leavers; /* a spare one, or NULL */
         struct epoch_bin bin;
 };
+
+/* The writer's: compiles and publishes the programs of `depths` anew. 0, or -ENOMEM and nothing has changed. */
+int table_publish(struct match_table *table, uint64_t depths);
+/* Once a turn: a step of the move, or the beginning of one. */
+void table_move_on(struct match_table *table);
+
+static inline struct subject_key record_key(const struct record *record)
+{
+        return (struct subject_key){
+                .lo = atomic_load_explicit(&record->key_lo, memory_order_relaxed),
+                .hi = atomic_load_explicit(&record->key_hi, memory_order_relaxed),
+        };
+}
 
 /* Does the record hold `key`? Any core. */
 static inline bool record_has_key(const struct record *record, struct subject_key key)

@@ -128,7 +128,7 @@ static void prepare_table(void *context)
                 by_rank(load, &random);
         load->ids_max = match_ids_max(load->table) * MATCH_BATCH_MAX;
         load->ids = many_new(load->ids_max, sizeof *load->ids);
-        for (int i = 0; i < 1000; i++) { /* what grows, grows now */
+        for (size_t i = 0; i < 1000 + load->patterns_count; i++) { /* what grows or moves does it now */
                 epoch_quiescent();
                 match_collect(load->table);
         }

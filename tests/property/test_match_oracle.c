@@ -1,6 +1,7 @@
 /* match: whatever is added, removed and asked for, the table finds what the oracle finds, in every form that this CPU
- * has: each has a table of its own, and all of them do the same and give the same ids. All small cases first, then
- * seeded random ones over an alphabet so small that everything overlaps. */
+ * has, and again with so few hot shapes that most are cold and many move: each has a table of its own, and all of them
+ * do the same and give the same ids. All small cases first, then seeded random ones over an alphabet so small that
+ * everything overlaps. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +46,8 @@ struct entry {
 #define ENTRIES_MAX 6000
 
 struct model {
-        struct match_table *tables[FORMS_MAX];
+        struct match_table *tables[2 * FORMS_MAX];
+        struct match_form cooler[FORMS_MAX];
         size_t tables_count;
         struct match_table *table; /* the best form's */
         struct entry *entries;
@@ -56,9 +58,14 @@ static void model_init(struct model *model, size_t patterns_max)
 {
         struct match_limits limits = {.patterns_max = patterns_max};
         const struct match_form *found[FORMS_MAX];
-        model->tables_count = forms(found);
-        for (size_t i = 0; i < model->tables_count; i++)
+        size_t count = forms(found);
+        for (size_t i = 0; i < count; i++) {
+                model->cooler[i] = *found[i];
+                model->cooler[i].shapes_hot = i + 1;
                 assert_int_equal(form_table_new(&model->tables[i], &limits, secret, found[i]), 0);
+                assert_int_equal(form_table_new(&model->tables[count + i], &limits, secret, &model->cooler[i]), 0);
+        }
+        model->tables_count = 2 * count;
         model->table = model->tables[0];
         model->entries = calloc(ENTRIES_MAX, sizeof *model->entries);
         assert_non_null(model->entries);
@@ -203,8 +210,8 @@ static void model_turn(const struct model *model)
 /* Nothing of any pattern is left: no slot, no count, no shape, no id that is neither fresh nor free. */
 static void check_table_empty(struct match_table *table)
 {
-        for (int i = 0; i < 1000 && (table->index.growing != NULL || table->leaving != PATTERN_NONE ||
-                                     table->bin.waiting_count > 0);
+        for (int i = 0; i < 1000 && (table->index.growing != NULL || table->move.step != MOVE_NONE ||
+                                     table->leaving != PATTERN_NONE || table->bin.waiting_count > 0);
              i++) {
                 epoch_quiescent();
                 match_collect(table);
@@ -219,6 +226,12 @@ static void check_table_empty(struct match_table *table)
         for (size_t depth = 0; depth <= MATCH_TOKENS_MAX; depth++)
                 assert_null(atomic_load(&table->programs[depth]));
         assert_int_equal(match_patterns_count(table), 0);
+        assert_int_equal(table->cold.patterns_count, 0);
+        assert_int_equal(table->cold.edges.entries_count, 0);
+        size_t nodes_count = 0;
+        for (uint32_t node = table->cold.nodes_free; node != COLD_NONE; node = table->cold.nodes[node].parent)
+                nodes_count++;
+        assert_int_equal(nodes_count + 1, table->cold.nodes_fresh);
         size_t free_count = 0;
         for (pattern_id id = table->ids_free; id != PATTERN_NONE; id = (pattern_id)table->records[id].key_lo)
                 free_count++;
