@@ -97,6 +97,31 @@ static inline AES_TARGET __m128i aes_token(const struct subject_secrets *secrets
         return aes_short(secrets, position, aes_block(text, start, size));
 }
 
+/* As struct subject_beginnings, its sum in a register. */
+struct aes_beginnings {
+        const struct subject_secrets *secrets;
+        struct span text;
+        size_t taken;
+        __m128i sum;
+};
+
+static inline AES_TARGET struct aes_beginnings aes_begin(const struct subject_secrets *secrets, struct span text)
+{
+        return (struct aes_beginnings){.secrets = secrets, .text = text, .taken = 0, .sum = aes_load(&secrets->longer)};
+}
+
+static inline AES_TARGET struct subject_key aes_beginning(struct aes_beginnings *beginnings, size_t size)
+{
+        const struct subject_secrets *secrets = beginnings->secrets;
+        for (; beginnings->taken + AES_BLOCK_BYTES <= size; beginnings->taken += AES_BLOCK_BYTES) {
+                __m128i block =
+                        _mm_xor_si128(beginnings->sum, aes_load_bytes(beginnings->text.bytes + beginnings->taken));
+                beginnings->sum = aes_rounds(secrets, block, aes_load(&secrets->between[3]));
+        }
+        __m128i rest = aes_block(beginnings->text, beginnings->taken, size - beginnings->taken);
+        return aes_key(aes_rounds(secrets, _mm_xor_si128(beginnings->sum, rest), aes_load(&secrets->last[0])));
+}
+
 /* subject_read() by AES, sixteen bytes at a time. */
 static inline AES_TARGET bool aes_read(struct subject *subject, const struct subject_secrets *secrets, struct span text)
 {

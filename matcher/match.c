@@ -54,6 +54,19 @@ static inline uint32_t form_line_hits(const struct line *line, uint32_t mark)
         return line_hits(line, mark);
 }
 
+static inline size_t form_beginnings(const struct subject_secrets *secrets, struct span text,
+                                     const struct byte_program *program, size_t first, size_t end,
+                                     struct subject_key *keys)
+{
+        struct subject_beginnings beginnings;
+        subject_begin(&beginnings, secrets, text);
+        size_t count = 0;
+        for (size_t i = first; i < end && program->probes[i].size <= text.size; i++)
+                keys[count++] = subject_key_xor(subject_beginning(&beginnings, program->probes[i].size),
+                                                program->probes[i].salt);
+        return count;
+}
+
 static bool is_supported(void)
 {
         return true;

@@ -25,7 +25,10 @@ typedef uint32_t pattern_id;
 
 /* How a subscription's text is read; see the table in matcher/pattern.h. */
 enum match_dialect {
-        MATCH_NATS, /* '*' one token, '>' last: one or more tokens */
+        MATCH_NATS,   /* '*' one token, '>' last: one or more tokens */
+        MATCH_SYNAP,  /* '*' one token or, inside of one, any bytes of it; '#' last: zero or more tokens */
+        MATCH_PREFIX, /* no tokens: every subject that begins with these bytes (ZeroMQ) */
+        MATCH_EXACT,  /* no wildcards: the subject that is these bytes */
 };
 
 struct match_table;
@@ -42,10 +45,12 @@ int match_table_new(struct match_table **table, const struct match_limits *limit
 void match_table_free(struct match_table *table);
 
 /* The writer says that `reactor` (0 .. MATCH_REACTORS_MAX - 1) has a first subscriber of `pattern`. The pattern's id
- * goes to *id: the same for every reactor while any of them holds the pattern. Adding a (pattern, reactor) twice is
+ * goes to *id: the same for every reactor while any of them holds the pattern, and in every dialect in which its text
+ * means the same. Adding a (pattern, reactor) twice is
  * harmless: the caller counts its subscribers itself. 0, -EINVAL (not a legal pattern of the dialect), -E2BIG (longer
  * than MATCH_SUBJECT_BYTES_MAX or deeper than MATCH_TOKENS_MAX), -ENOSPC (patterns_max are in use, or
- * no id is left because too many are retiring), -ENOMEM. After an error nothing has changed. */
+ * no id is left because too many are retiring, or as many globs begin alike as are let), -ENOMEM. After an error
+ * nothing has changed. */
 int match_add(struct match_table *table, struct span pattern, enum match_dialect dialect, unsigned reactor,
               pattern_id *id);
 /* The writer says that `reactor` has no subscriber of `id` any more. When it was the last, the pattern is withdrawn. */
@@ -58,7 +63,8 @@ int match_check(struct span pattern, enum match_dialect dialect);
 
 /* The id of a pattern that is in the table, or PATTERN_NONE. Writer's core only. */
 pattern_id match_find(const struct match_table *table, struct span pattern, enum match_dialect dialect);
-/* The text of a pattern that is in; good until it is withdrawn and a grace period has passed. Writer's core only. */
+/* The text of a pattern that is in, a token of stars written as one; good until it is withdrawn and a grace period has
+ * passed. Writer's core only. */
 struct span match_text(const struct match_table *table, pattern_id id);
 
 size_t match_patterns_count(const struct match_table *table);
@@ -77,9 +83,10 @@ struct match_set {
 
 /* Matches `subjects_count` (1 .. MATCH_BATCH_MAX) subjects. Their ids are written one after the other to `ids`, which
  * has room for `ids_max` of them; sets[i] tells where those of subject i are. A subject that is longer or deeper than
- * the limits matches nothing. Wildcard characters in a subject are ordinary bytes. As NATS has it, a subject with an
- * empty token matches nothing. Returns how many subjects were done: fewer than asked only when `ids` is too small for
- * the next one, which cannot be while ids_max >= match_ids_max(). */
+ * the limits matches nothing, but a deeper one what is asked for without tokens. Wildcard characters in a subject are
+ * ordinary bytes. Tokens may be empty: no star matches such a token, and no '>' a subject that has one, so that NATS
+ * patterns match no such subject at all. Returns how many subjects were done: fewer than asked only when `ids` is too
+ * small for the next one, which cannot be while ids_max >= match_ids_max(). */
 size_t match_batch(const struct match_table *table, const struct span *subjects, size_t subjects_count, pattern_id *ids,
                    size_t ids_max, struct match_set *sets);
 

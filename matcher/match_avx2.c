@@ -112,6 +112,18 @@ static inline FORM_TARGET uint32_t form_line_hits(const struct line *line, uint3
         return hits & 0xfe;
 }
 
+static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *secrets, struct span text,
+                                                 const struct byte_program *program, size_t first, size_t end,
+                                                 struct subject_key *keys)
+{
+        struct aes_beginnings beginnings = aes_begin(secrets, text);
+        size_t count = 0;
+        for (size_t i = first; i < end && program->probes[i].size <= text.size; i++)
+                keys[count++] =
+                        subject_key_xor(aes_beginning(&beginnings, program->probes[i].size), program->probes[i].salt);
+        return count;
+}
+
 static bool is_supported(void)
 {
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes") && __builtin_cpu_supports("bmi") &&

@@ -192,6 +192,18 @@ static inline FORM_TARGET uint32_t form_line_hits(const struct line *line, uint3
         return (uint32_t)_mm512_cmpeq_epi64_mask(_mm512_and_si512(words, low), marks) & 0xfe;
 }
 
+static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *secrets, struct span text,
+                                                 const struct byte_program *program, size_t first, size_t end,
+                                                 struct subject_key *keys)
+{
+        struct aes_beginnings beginnings = aes_begin(secrets, text);
+        size_t count = 0;
+        for (size_t i = first; i < end && program->probes[i].size <= text.size; i++)
+                keys[count++] =
+                        subject_key_xor(aes_beginning(&beginnings, program->probes[i].size), program->probes[i].salt);
+        return count;
+}
+
 /* Not every compiler's __builtin_cpu_supports() knows of it. */
 static bool has_vaes(void)
 {

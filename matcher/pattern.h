@@ -18,6 +18,23 @@
  *      >.a  a.>.b  >.>                     -EINVAL: '>' stands last or not at all
  *      1025 bytes, 33 tokens (a tail is one) -E2BIG; beside another fault: -E2BIG
  *
+ *      Synap text
+ *      a.*  *        as above: '*' alone is a star, and so is a token of nothing but stars, '**'
+ *      #             0       -      any    every subject
+ *      a.#           1       -      any    a, a.x, a.x.y; not ab
+ *      *.#           1       0      any    every subject
+ *      a..b          literal               nothing but itself: tokens may be empty
+ *      a.>  foo#bar  literal               '>' is an ordinary character here, and '#' inside a token
+ *      user:*  a*b   glob                  '*' inside a token: any bytes of that token, or none
+ *      a.#.c  #.#                          -EINVAL: '#' stands last or not at all
+ *      (empty)                             -EINVAL: nobody can publish to it
+ *
+ *      prefix        any bytes, none is special: matches every subject that begins with them, the empty one all
+ *      exact         any bytes, none is special: matches the subject of these bytes
+ *
+ * A glob is filed under its literal beginning, as a prefix is, and then checked by its text; GLOBS_ALIKE_MAX may begin
+ * alike. A star matches no empty token, whatever the dialect, and a '>' no subject that has one.
+ *
  * A subject has no wildcards: the subject a.* is two tokens, the second one byte long. The patterns a.* and a.> match
  * it as they match a.x, and no literal can, because no pattern has a literal '*'. */
 #ifndef SPATE_MATCHER_PATTERN_H
@@ -28,7 +45,17 @@
 enum shape_tail {
         TAIL_NONE,
         TAIL_SOME, /* one or more tokens */
+        TAIL_ANY,  /* zero or more */
+        TAILS_OF_TOKENS,
+        /* Not of tokens: `stars` is how many bytes there are, from the beginning on, that a key is made of. */
+        TAIL_PREFIX = TAILS_OF_TOKENS, /* any bytes */
+        TAIL_GLOB,                     /* bytes that the pattern's text matches */
+        TAIL_END,                      /* none: the whole of a subject that is too deep for tokens */
+        TAILS
 };
+
+#define GLOB_BYTES_MAX 32
+#define GLOBS_ALIKE_MAX 64
 
 struct shape {
         uint32_t stars;       /* bit i: token i is a star */
@@ -50,10 +77,18 @@ static inline bool shape_equal(struct shape a, struct shape b)
 /* 0, -EINVAL or -E2BIG as in the table above. */
 int pattern_parse(struct shape *shape, struct span text, enum match_dialect dialect);
 
+/* Writes the same pattern with each token of stars as one star, and returns it; `text` itself if there is none. */
+struct span pattern_canonical(struct span text, enum match_dialect dialect, uint8_t room[MATCH_SUBJECT_BYTES_MAX]);
+
 /* The key under which a legal pattern is filed. */
 struct subject_key pattern_key(const struct subject_secrets *secrets, struct span text, struct shape shape);
 
-/* Is it more than one subject? */
+static inline bool shape_is_of_tokens(struct shape shape)
+{
+        return shape.tail < TAILS_OF_TOKENS;
+}
+
+/* May there be subjects whose key the filter is asked for? All but the shape without wildcards. */
 static inline bool shape_is_wild(struct shape shape)
 {
         return shape.stars != 0 || shape.tail;

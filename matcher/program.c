@@ -7,13 +7,12 @@
 
 #define HOT_FREE 16
 #define POPULOUS 16 /* patterns, that make a shape worth a lane */
-#define TAILS array_count(((struct shapes *)NULL)->lists)
 
 static_assert(MATCH_TOKENS_MAX <= 32, "stars are a word of 32 bits, depths 0 to 32 one of 64");
 
 void shapes_fini(struct shapes *shapes)
 {
-        for (size_t tail = 0; tail < TAILS; tail++)
+        for (size_t tail = 0; tail < TAILS_OF_TOKENS; tail++)
                 for (size_t i = 0; i <= MATCH_TOKENS_MAX; i++)
                         free(shapes->lists[tail][i].rows);
         memset(shapes, 0, sizeof *shapes);
@@ -131,7 +130,7 @@ void shapes_heat(struct shapes *shapes, struct shape_row *row, bool is_hot)
 static const struct shape_row *extreme_row(const struct shapes *shapes, bool is_hot, uint64_t depths)
 {
         const struct shape_row *found = NULL;
-        for (size_t tail = 0; tail < TAILS; tail++) {
+        for (size_t tail = 0; tail < TAILS_OF_TOKENS; tail++) {
                 for (size_t i = 0; i <= MATCH_TOKENS_MAX; i++) {
                         const struct shape_list *list = &shapes->lists[tail][i];
                         for (size_t j = 0; j < list->rows_count; j++) {
@@ -194,7 +193,7 @@ uint64_t shapes_sweep(struct shapes *shapes)
 {
         uint64_t depths = 0;
         size_t moving_count = 0;
-        for (size_t tail = 0; tail < TAILS; tail++) {
+        for (size_t tail = 0; tail < TAILS_OF_TOKENS; tail++) {
                 for (size_t i = 0; i <= MATCH_TOKENS_MAX; i++) {
                         struct shape_list *list = &shapes->lists[tail][i];
                         size_t kept = 0;
@@ -219,8 +218,16 @@ uint64_t shapes_sweep(struct shapes *shapes)
 
 uint64_t shape_depths(struct shape shape)
 {
-        uint64_t all = ((uint64_t)2 << MATCH_TOKENS_MAX) - 1;
-        return shape.tail ? all & ~(((uint64_t)2 << shape.tokens_count) - 1) : (uint64_t)1 << shape.tokens_count;
+        uint64_t all = ((uint64_t)2 << MATCH_TOKENS_MAX) - 2;
+        uint64_t exactly = (uint64_t)1 << shape.tokens_count;
+        switch (shape.tail) {
+        case TAIL_NONE:
+                return exactly;
+        case TAIL_SOME:
+                return all & ~(2 * exactly - 1);
+        default:
+                return all & ~(exactly - 1);
+        }
 }
 
 static void add_shape(struct program *program, struct shape shape, const struct subject_secrets *secrets)
@@ -263,12 +270,14 @@ int program_new(struct program **program, const struct shapes *shapes, const str
 {
         assert(depth >= 1);
         assert(depth <= MATCH_TOKENS_MAX);
-        /* Shapes looked for at a depth: those of as many tokens, and those of a tail behind fewer. */
-        const struct shape_list *lists[1 + MATCH_TOKENS_MAX];
+        /* Shapes looked for at a depth: those of as many tokens, and those of a tail behind fewer, or as many. */
+        const struct shape_list *lists[2 + 2 * MATCH_TOKENS_MAX];
         size_t lists_count = 0, count = 0;
         lists[lists_count++] = &shapes->lists[TAIL_NONE][depth];
         for (size_t i = 0; i < depth; i++)
                 lists[lists_count++] = &shapes->lists[TAIL_SOME][i];
+        for (size_t i = 0; i <= depth; i++)
+                lists[lists_count++] = &shapes->lists[TAIL_ANY][i];
         for (size_t i = 0; i < lists_count; i++)
                 count += lists[i]->rows_count;
         *program = NULL;
@@ -287,6 +296,74 @@ int program_new(struct program **program, const struct shapes *shapes, const str
         for (size_t i = 0; i < lists_count; i++)
                 add_list(made, lists[i], secrets);
         assert(made->hot_count == hot_count);
+        *program = made;
+        return 0;
+}
+
+/* Beginnings. */
+
+static size_t kind_of(struct shape shape)
+{
+        assert(!shape_is_of_tokens(shape));
+        return shape.tail - TAILS_OF_TOKENS;
+}
+
+bool byte_shapes_use(struct byte_shapes *shapes, struct shape shape)
+{
+        size_t kind = kind_of(shape);
+        shapes->patterns_counts[kind]++;
+        if (shapes->counts[kind][shape.stars]++ > 0)
+                return false;
+        shapes->sizes_counts[kind]++;
+        return true;
+}
+
+bool byte_shapes_unuse(struct byte_shapes *shapes, struct shape shape)
+{
+        size_t kind = kind_of(shape);
+        shapes->patterns_counts[kind]--;
+        if (--shapes->counts[kind][shape.stars] > 0)
+                return false;
+        shapes->sizes_counts[kind]--;
+        return true;
+}
+
+size_t byte_shapes_matches(const struct byte_shapes *shapes)
+{
+        return shapes->sizes_counts[TAIL_PREFIX - TAILS_OF_TOKENS] +
+               shapes->patterns_counts[TAIL_GLOB - TAILS_OF_TOKENS] +
+               (shapes->patterns_counts[TAIL_END - TAILS_OF_TOKENS] > 0);
+}
+
+int byte_program_new(struct byte_program **program, const struct byte_shapes *shapes,
+                     const struct subject_secrets *secrets)
+{
+        static const enum shape_tail tails[] = {TAIL_PREFIX, TAIL_GLOB};
+        size_t count = 0;
+        for (size_t i = 0; i < array_count(tails); i++)
+                count += shapes->sizes_counts[tails[i] - TAILS_OF_TOKENS];
+        bool has_ends = shapes->patterns_counts[TAIL_END - TAILS_OF_TOKENS] > 0;
+        *program = NULL;
+        if (count == 0 && !has_ends)
+                return 0;
+        struct byte_program *made = malloc(sizeof *made + count * sizeof made->probes[0]);
+        if (made == NULL)
+                return -ENOMEM;
+        made->has_ends = has_ends;
+        made->probes_count = 0;
+        for (uint32_t size = 0; size <= MATCH_SUBJECT_BYTES_MAX; size++) {
+                for (size_t i = 0; i < array_count(tails); i++) {
+                        struct shape shape = {.stars = size, .tail = (uint8_t)tails[i]};
+                        if (shapes->counts[kind_of(shape)][size] == 0)
+                                continue;
+                        made->probes[made->probes_count++] = (struct byte_probe){
+                                .salt = subject_salt(secrets, shape_code(shape)),
+                                .size = size,
+                                .is_glob = tails[i] == TAIL_GLOB,
+                        };
+                }
+        }
+        assert(made->probes_count == count);
         *program = made;
         return 0;
 }

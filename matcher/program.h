@@ -42,6 +42,20 @@ struct program {
         struct program_block blocks[];
 };
 
+/* Beginnings of subjects to look for, of any depth; shorter ones first. */
+struct byte_probe {
+        struct subject_key salt;
+        uint32_t size;
+        bool is_glob; /* many patterns may have the key, and their text has to be asked */
+};
+
+struct byte_program {
+        struct epoch_retired retired;
+        bool has_ends; /* whole subjects that are too deep for tokens, too */
+        size_t probes_count;
+        struct byte_probe probes[];
+};
+
 struct shape_row {
         struct shape shape;
         size_t patterns_count;
@@ -60,7 +74,7 @@ struct shape_list {
 /* The writer's register; zeroed but for hot_max is empty. A row whose last pattern went stays until it is swept, so
  * that coming and going of the same shape costs no program. */
 struct shapes {
-        struct shape_list lists[2][MATCH_TOKENS_MAX + 1]; /* [tail][tokens_count] */
+        struct shape_list lists[TAILS_OF_TOKENS][MATCH_TOKENS_MAX + 1]; /* [tail][tokens_count] */
         size_t unused_count;
         size_t hot_max;                           /* shapes that a program looks for */
         size_t hot_counts[MATCH_TOKENS_MAX + 1];  /* by depth: those that programs look for */
@@ -68,6 +82,13 @@ struct shapes {
 };
 
 #define SHAPE_CODE_NONE UINT64_MAX
+
+/* The same of beginnings; zeroed is empty. */
+struct byte_shapes {
+        uint32_t counts[TAILS - TAILS_OF_TOKENS][MATCH_SUBJECT_BYTES_MAX + 1]; /* of patterns, by kind and size */
+        size_t sizes_counts[TAILS - TAILS_OF_TOKENS];                          /* sizes that have any */
+        size_t patterns_counts[TAILS - TAILS_OF_TOKENS];
+};
 
 void shapes_fini(struct shapes *shapes);
 /* The row of `shape`, made with no patterns if there is none (*made tells); NULL: no memory. Good until the next call.
@@ -94,5 +115,14 @@ uint64_t shape_depths(struct shape shape);
 /* 0 or -ENOMEM. *program becomes NULL when there is nothing to look for at `depth`. Free with free(). */
 int program_new(struct program **program, const struct shapes *shapes, const struct subject_secrets *secrets,
                 uint64_t skip_code, size_t depth);
+
+/* True: it is the first of its kind and size, or was the last. */
+bool byte_shapes_use(struct byte_shapes *shapes, struct shape shape);
+bool byte_shapes_unuse(struct byte_shapes *shapes, struct shape shape);
+/* No subject matches more patterns. */
+size_t byte_shapes_matches(const struct byte_shapes *shapes);
+/* As program_new(). */
+int byte_program_new(struct byte_program **program, const struct byte_shapes *shapes,
+                     const struct subject_secrets *secrets);
 
 #endif

@@ -8,6 +8,8 @@
  *      form_begin()       computes that
  *      form_block()       which of a block's shapes have a key that the filter lets through; appends those
  *      form_line_hits()   line_hits()
+ *      form_beginnings()  the keys of a text's beginnings that a byte program asks for, from probe `first` on to `end`;
+ *                         how many, which are fewer where the text ends
  *
  *      subjects ─read─▶ hashes ─gather─▶ keys, up to a round of them ─look─▶ candidates ─settle─▶ ids
  *                                        (fetch the lines)            (fetch the records)
@@ -22,6 +24,7 @@
 #include "matcher/table.h"
 
 #define ROUND_MAX 240
+#define ROUND_GLOB 0x80 /* of a key's subject: many patterns may have it */
 
 /* Keys to look for. Arrays have room for a whole block behind the last. */
 struct round {
@@ -42,7 +45,11 @@ struct batch {
         size_t subjects_count;
         size_t next_subject;
         size_t next_block;
-        const struct program *programs[MATCH_BATCH_MAX]; /* NULL: nothing to look for */
+        size_t next_bytes;                       /* 0: its blocks are not done, else one more than which probe */
+        const struct byte_program *byte_program; /* NULL: no pattern asks for beginnings */
+        const struct program *programs[MATCH_BATCH_MAX]; /* NULL: nothing to look for by tokens */
+        bool has_empties;                                /* any of them */
+        uint32_t empties[MATCH_BATCH_MAX];               /* then: which tokens of each are empty */
         struct round round;
         struct subject subjects[MATCH_BATCH_MAX];
 };
@@ -81,6 +88,9 @@ static inline FORM_TARGET void form_block(struct round *round, const struct prog
                                           const struct program_block *block, const struct prepared *prepared,
                                           size_t subject_index, const struct lines *lines);
 static inline FORM_TARGET uint32_t form_line_hits(const struct line *line, uint32_t mark);
+static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *secrets, struct span text,
+                                                 const struct byte_program *program, size_t first, size_t end,
+                                                 struct subject_key *keys);
 
 /* The blocks of one subject from batch->next_block on. False: the round is full. */
 static inline FORM_TARGET bool gather_blocks(struct batch *batch, const struct program *program)
@@ -100,18 +110,129 @@ static inline FORM_TARGET bool gather_blocks(struct batch *batch, const struct p
         return true;
 }
 
+/* A subject that no NATS pattern matches: with empty tokens, or too deep, or too long. */
+static __attribute__((noinline)) const struct program *read_any(struct batch *batch, size_t index)
+{
+        if (!batch->has_empties)
+                memset(batch->empties, 0, sizeof batch->empties);
+        batch->has_empties = true;
+        struct subject *subject = &batch->subjects[index];
+        if (!subject_read_any(subject, &batch->table->secrets, batch->texts[index], &batch->empties[index]))
+                return NULL;
+        return atomic_load_explicit(&batch->table->programs[subject->tokens_count], memory_order_acquire);
+}
+
 /* All subjects first: what is done with one then waits for nothing that was begun a moment before. */
 static inline FORM_TARGET void read_subjects(struct batch *batch)
 {
+        batch->has_empties = false;
+        if (unlikely(atomic_load_explicit(&batch->table->depths, memory_order_acquire) == 0)) {
+                for (size_t i = 0; i < batch->subjects_count; i++)
+                        batch->programs[i] = NULL;
+                return;
+        }
         for (size_t i = 0; i < batch->subjects_count; i++) {
                 struct subject *subject = &batch->subjects[i];
-                batch->programs[i] = NULL;
-                if (unlikely(!form_read(subject, &batch->table->secrets, batch->texts[i])))
+                if (unlikely(!form_read(subject, &batch->table->secrets, batch->texts[i]))) {
+                        batch->programs[i] = read_any(batch, i);
                         continue;
-                /* Pairs with the release in publish_programs: the program is complete. */
+                }
+                /* Pairs with the release in table_publish: the program is complete. */
                 batch->programs[i] =
                         atomic_load_explicit(&batch->table->programs[subject->tokens_count], memory_order_acquire);
         }
+}
+
+/* Written down, and counted if the filter lets it through. */
+static inline void take_beginning(struct batch *batch, struct subject_key key, uint64_t code, bool is_glob)
+{
+        struct round *round = &batch->round;
+        bool may_be_there = filter_has(batch->lines, table_key(key).lo);
+        size_t before = round->count;
+        round->lo[before] = key.lo;
+        round->hi[before] = key.hi;
+        round_take(round, batch->next_subject | (is_glob ? ROUND_GLOB : 0), code);
+        round->count = before + may_be_there;
+}
+
+#define BEGINNINGS 16 /* at once */
+
+/* The beginnings of one subject, from probe batch->next_bytes on. False: the round is full. */
+static __attribute__((noinline)) FORM_TARGET bool gather_bytes(struct batch *batch)
+{
+        const struct byte_program *program = batch->byte_program;
+        struct span text = batch->texts[batch->next_subject];
+        const struct subject_secrets *secrets = &batch->table->secrets;
+        if (text.size > MATCH_SUBJECT_BYTES_MAX)
+                return true;
+        for (size_t first = batch->next_bytes - 1; first < program->probes_count; first += BEGINNINGS) {
+                if (batch->round.count > ROUND_MAX - BEGINNINGS) {
+                        batch->next_bytes = first + 1;
+                        return false;
+                }
+                struct subject_key keys[BEGINNINGS];
+                size_t rest = program->probes_count - first;
+                size_t end = first + (rest < BEGINNINGS ? rest : BEGINNINGS);
+                size_t count = form_beginnings(secrets, text, program, first, end, keys);
+                for (size_t i = 0; i < count; i++) {
+                        const struct byte_probe *probe = &program->probes[first + i];
+                        struct shape shape = {.stars = probe->size, .tail = probe->is_glob ? TAIL_GLOB : TAIL_PREFIX};
+                        take_beginning(batch, keys[i], shape_code(shape), probe->is_glob);
+                }
+                if (first + count < end)
+                        break;
+        }
+        if (program->has_ends && text.size > 0) {
+                if (batch->round.count == ROUND_MAX) {
+                        batch->next_bytes = program->probes_count + 1;
+                        return false;
+                }
+                struct shape shape = {.stars = (uint32_t)text.size, .tail = TAIL_END};
+                struct subject_key key =
+                        subject_key_xor(subject_bytes_key(secrets, text), subject_salt(secrets, shape_code(shape)));
+                take_beginning(batch, key, shape_code(shape), false);
+        }
+        return true;
+}
+
+/* By tokens. False: the round is full. */
+static inline __attribute__((always_inline)) FORM_TARGET bool gather_tokens(struct batch *batch,
+                                                                            const struct program *program)
+{
+        struct round *round = &batch->round;
+        if (round->count > ROUND_MAX - BLOCK_SHAPES)
+                return false;
+        if (!program->is_whole_only)
+                return gather_blocks(batch, program);
+        const struct subject *subject = &batch->subjects[batch->next_subject];
+        struct subject_key key = subject_key_xor(form_whole(subject), program->whole_salt);
+        round->lo[round->count] = key.lo;
+        round->hi[round->count] = key.hi;
+        round_take(round, batch->next_subject, program->whole_code);
+        return true;
+}
+
+/* Everything of the next subject, when some patterns ask for beginnings. False: the round is full. */
+static __attribute__((noinline)) FORM_TARGET bool gather_all(struct batch *batch, const struct program *program)
+{
+        if (batch->next_bytes == 0) {
+                if (program != NULL && !gather_tokens(batch, program))
+                        return false;
+                batch->next_bytes = 1;
+        }
+        if (!gather_bytes(batch))
+                return false;
+        batch->next_bytes = 0;
+        return true;
+}
+
+/* Everything of the next subject. False: the round is full. */
+static inline __attribute__((always_inline)) FORM_TARGET bool gather_subject(struct batch *batch)
+{
+        const struct program *program = batch->programs[batch->next_subject];
+        if (unlikely(batch->byte_program != NULL))
+                return gather_all(batch, program);
+        return unlikely(program == NULL) || gather_tokens(batch, program);
 }
 
 /* Fills the round with the next keys to look for, and fetches their lines. False: there are none left. */
@@ -121,20 +242,8 @@ static inline FORM_TARGET bool gather(struct batch *batch)
         size_t fetched = 0, settled = 0, settling = 0;
         round->count = 0;
         for (; batch->next_subject < batch->subjects_count; batch->next_subject++) {
-                const struct program *program = batch->programs[batch->next_subject];
-                if (unlikely(program == NULL))
-                        continue;
-                if (round->count > ROUND_MAX - BLOCK_SHAPES)
+                if (unlikely(!gather_subject(batch)))
                         break;
-                if (program->is_whole_only) {
-                        struct subject_key key =
-                                subject_key_xor(form_whole(&batch->subjects[batch->next_subject]), program->whole_salt);
-                        round->lo[round->count] = key.lo;
-                        round->hi[round->count] = key.hi;
-                        round_take(round, batch->next_subject, program->whole_code);
-                } else if (unlikely(!gather_blocks(batch, program))) {
-                        break;
-                }
                 /* Not what has just been written: that would have to wait until it has left for the cache. */
                 for (; fetched < settled; fetched++)
                         round_fetch(&batch->lines->line[round->lo[fetched] & batch->lines->mask]);
@@ -175,14 +284,25 @@ static inline FORM_TARGET size_t look(struct batch *batch)
         return count;
 }
 
+/* A star stands for no empty token, and a '>' for no subject that has one. */
+static inline bool allows_empties(const struct match_table *table, pattern_id id, uint32_t empties)
+{
+        struct shape shape = table->records[id].text->shape;
+        return !shape_is_of_tokens(shape) || ((shape.stars & empties) == 0 && shape.tail != TAIL_SOME);
+}
+
 static inline bool holds(const struct batch *batch, size_t key_index, pattern_id id)
 {
         const struct record *record = &batch->table->records[id];
         if (unlikely(!record_has_key(record, round_key(&batch->round, key_index))))
                 return false;
-        return !TABLE_READS_TEXT || (shape_code(record->text->shape) == batch->round.codes[key_index] &&
-                                     pattern_matches(kept_text_span(record->text), record->text->shape,
-                                                     batch->texts[batch->round.subject[key_index]]));
+        size_t subject = batch->round.subject[key_index] & (ROUND_GLOB - 1);
+        if (unlikely(batch->has_empties) && batch->empties[subject] != 0 &&
+            !allows_empties(batch->table, id, batch->empties[subject]))
+                return false;
+        return !TABLE_READS_TEXT ||
+               (shape_code(record->text->shape) == batch->round.codes[key_index] &&
+                pattern_matches(kept_text_span(record->text), record->text->shape, batch->texts[subject]));
 }
 
 /* The candidate had the mark and another key, once in four billion; so may have others behind it the mark. */
@@ -252,10 +372,22 @@ struct cold_walk {
         struct cold_step steps[COLD_STEPS_MAX + 1]; /* as here */
 };
 
-static inline bool cold_is_shown(const struct match_table *table, const struct program *program, pattern_id id)
+static inline bool cold_is_shown(const struct batch *batch, size_t subject, pattern_id id)
 {
-        return likely(program->skip_code == SHAPE_CODE_NONE) ||
-               shape_code(table->records[id].text->shape) != program->skip_code;
+        uint64_t skip_code = batch->programs[subject]->skip_code;
+        if (unlikely(skip_code != SHAPE_CODE_NONE) && shape_code(batch->table->records[id].text->shape) == skip_code)
+                return false;
+        return likely(!batch->has_empties) || batch->empties[subject] == 0 ||
+               allows_empties(batch->table, id, batch->empties[subject]);
+}
+
+/* `end` is one more than the id of a pattern, or 0. */
+static inline void cold_take(const struct batch *batch, struct cold_walk *walk, size_t subject, uint32_t end)
+{
+        if (end == 0 || !cold_is_shown(batch, subject, end - 1))
+                return;
+        round_fetch(&batch->table->records[end - 1]);
+        walk->ends[walk->ends_count++] = (struct cold_end){.id = end - 1, .subject = (uint32_t)subject};
 }
 
 static inline void cold_push(struct cold_walk *walk, const struct cold *cold, struct cold_step step, bool is_there)
@@ -276,11 +408,8 @@ static inline void cold_visit(struct batch *batch, struct cold_walk *walk, struc
         /* Each load pairs with a release of cold_add: what it leads to is complete. */
         uint32_t end = is_deeper ? atomic_load_explicit(&node->tails[0], memory_order_acquire)
                                  : atomic_load_explicit(&node->whole, memory_order_acquire);
-        if (end != 0 && cold_is_shown(batch->table, batch->programs[step.subject], end - 1)) {
-                round_fetch(&batch->table->records[end - 1]);
-                walk->ends[walk->ends_count] = (struct cold_end){.id = end - 1, .subject = step.subject};
-                walk->ends_count++;
-        }
+        cold_take(batch, walk, step.subject, end);
+        cold_take(batch, walk, step.subject, atomic_load_explicit(&node->tails[1], memory_order_acquire));
         uint32_t star = atomic_load_explicit(&node->star, memory_order_acquire);
         struct cold_step next = {.node = star, .depth = step.depth + 1, .subject = step.subject};
         cold_push(walk, cold, next, is_deeper & (star != COLD_NONE));
@@ -326,7 +455,7 @@ static inline FORM_TARGET bool cold_walk_on(struct batch *batch, struct cold_wal
         }
         while (walk->steps_count > 0) {
                 size_t count = walk->steps_count < COLD_ROUND ? walk->steps_count : COLD_ROUND;
-                if (unlikely(walk->ends_count + count > COLD_ENDS_MAX)) {
+                if (unlikely(walk->ends_count + 2 * count > COLD_ENDS_MAX)) {
                         if (first < last || !cold_flush(batch->table, walk, found, first))
                                 return false;
                         walk->ends_count = walk->ends_taken = 0;
@@ -402,6 +531,27 @@ static inline size_t place_sets(const struct found *found, size_t sets_count)
         return sets_count;
 }
 
+/* All that begin alike, and match. False: there is no room. */
+static __attribute__((noinline)) FORM_TARGET bool settle_globs(struct batch *batch, struct cold_walk *walk,
+                                                               struct found *found, size_t key_index)
+{
+        struct subject_key key = round_key(&batch->round, key_index);
+        struct table_walk places = table_walk_begin(batch->lines, key);
+        size_t subject = batch->round.subject[key_index] & (ROUND_GLOB - 1);
+        if (!complete(batch, walk, found, subject))
+                return false;
+        for (pattern_id id; (id = table_walk_next(batch->lines, key, &places)) != PATTERN_NONE;) {
+                const struct record *record = &batch->table->records[id];
+                if (!holds(batch, key_index, id) ||
+                    !pattern_matches(kept_text_span(record->text), record->text->shape, batch->texts[subject]))
+                        continue;
+                if (!found_add(found, subject, id))
+                        return false;
+                found->sets[subject].reactors |= atomic_load_explicit(&record->reactors, memory_order_acquire);
+        }
+        return true;
+}
+
 /* Checks the candidates and writes down whose id it is. False: there is no room for those of found->sets_done. */
 static inline FORM_TARGET bool settle(struct batch *batch, struct cold_walk *walk, struct found *found, size_t count)
 {
@@ -410,6 +560,11 @@ static inline FORM_TARGET bool settle(struct batch *batch, struct cold_walk *wal
                 pattern_id id = round->candidates[i];
                 size_t key_index = round->key_of[i];
                 size_t subject = round->subject[key_index];
+                if (unlikely(subject & ROUND_GLOB)) {
+                        if (!settle_globs(batch, walk, found, key_index))
+                                return false;
+                        continue;
+                }
                 if (unlikely(!holds(batch, key_index, id))) {
                         id = look_further(batch, key_index);
                         if (id == PATTERN_NONE)
@@ -434,6 +589,9 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.subjects_count = subjects_count;
         batch.next_subject = 0;
         batch.next_block = 0;
+        batch.next_bytes = 0;
+        /* Pairs with the release in publish_bytes: the program is complete. */
+        batch.byte_program = atomic_load_explicit(&table->byte_program, memory_order_acquire);
         batch.lines = index_lines(&table->index);
         struct cold_walk walk;
         walk.mode = COLD_NOT_YET;

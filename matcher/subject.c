@@ -126,6 +126,12 @@ static AES_TARGET struct subject_key read_token_by_aes(const struct subject_secr
         return aes_key(aes_token(secrets, position, token, 0, token.size));
 }
 
+static AES_TARGET struct subject_key bytes_key_by_aes(const struct subject_secrets *secrets, struct span bytes)
+{
+        struct aes_beginnings beginnings = aes_begin(secrets, bytes);
+        return aes_beginning(&beginnings, bytes.size);
+}
+
 static AES_TARGET bool read_by_aes(struct subject *subject, const struct subject_secrets *secrets, struct span text)
 {
         return aes_read(subject, secrets, text);
@@ -200,4 +206,68 @@ bool subject_read(struct subject *subject, const struct subject_secrets *secrets
         subject->all = subject_key_xor(sum, key);
         subject->tokens_count = (uint32_t)count;
         return true;
+}
+
+bool subject_read_any(struct subject *subject, const struct subject_secrets *secrets, struct span text,
+                      uint32_t *empties)
+{
+        if (text.size > MATCH_SUBJECT_BYTES_MAX)
+                return false;
+        struct span token;
+        size_t count = 0;
+        *empties = 0;
+        subject->all = (struct subject_key){.lo = 0, .hi = 0};
+        subject->all_known = true;
+        for (bool more = true; subject_next_token(&text, &more, &token); count++) {
+                if (count == MATCH_TOKENS_MAX)
+                        return false;
+                *empties |= (uint32_t)(token.size == 0) << count;
+                subject->tokens[count] = subject_token_key(secrets, count, token);
+                subject->all = subject_key_xor(subject->all, subject->tokens[count]);
+        }
+        subject->tokens_count = (uint32_t)count;
+        return true;
+}
+
+/* Blocks are chained as in a token that is longer than one; the last is whatever is left, none of it included. Lengths
+ * are told apart by the shape that the key is salted with. */
+
+#define BLOCK_BYTES ((size_t)16)
+
+static struct subject_key take_block(const struct subject_secrets *secrets, struct subject_key sum,
+                                     const uint8_t *bytes)
+{
+        uint64_t a = load_word(bytes), b = load_word(bytes + 8);
+        return (struct subject_key){.lo = multiply_fold(a ^ sum.lo, b ^ secrets->chain[2] ^ sum.hi),
+                                    .hi = multiply_fold(b ^ sum.hi, a ^ secrets->chain[3] ^ sum.lo)};
+}
+
+void subject_begin(struct subject_beginnings *beginnings, const struct subject_secrets *secrets, struct span text)
+{
+        *beginnings = (struct subject_beginnings){.secrets = secrets, .text = text, .sum = secrets->longer};
+}
+
+struct subject_key subject_beginning(struct subject_beginnings *beginnings, size_t size)
+{
+        const struct subject_secrets *secrets = beginnings->secrets;
+        assert(!secrets->is_aes);
+        assert_slow(size <= beginnings->text.size);
+        for (; beginnings->taken + BLOCK_BYTES <= size; beginnings->taken += BLOCK_BYTES)
+                beginnings->sum = take_block(secrets, beginnings->sum, beginnings->text.bytes + beginnings->taken);
+        size_t rest = size - beginnings->taken;
+        uint8_t last[BLOCK_BYTES] = {0};
+        if (rest > 0)
+                memcpy(last, beginnings->text.bytes + beginnings->taken, rest);
+        return take_block(secrets, beginnings->sum, last);
+}
+
+struct subject_key subject_bytes_key(const struct subject_secrets *secrets, struct span bytes)
+{
+#if FORM_X86
+        if (secrets->is_aes)
+                return bytes_key_by_aes(secrets, bytes);
+#endif
+        struct subject_beginnings beginnings;
+        subject_begin(&beginnings, secrets, bytes);
+        return subject_beginning(&beginnings, bytes.size);
 }

@@ -60,6 +60,21 @@ struct subject_key subject_token_key(const struct subject_secrets *secrets, size
 /* A number that says one thing about a shape, as unforgeable as the hash of a token. */
 struct subject_key subject_salt(const struct subject_secrets *secrets, uint64_t code);
 
+/* The hash of any bytes, as they are. */
+struct subject_key subject_bytes_key(const struct subject_secrets *secrets, struct span bytes);
+
+/* The hashes of a text's beginnings, from shorter ones to longer, by multiplications; for AES see matcher/aes.h. */
+struct subject_beginnings {
+        const struct subject_secrets *secrets;
+        struct span text;
+        size_t taken; /* whole blocks of it */
+        struct subject_key sum;
+};
+
+void subject_begin(struct subject_beginnings *beginnings, const struct subject_secrets *secrets, struct span text);
+/* subject_bytes_key() of the first `size` bytes; no less than at the call before. */
+struct subject_key subject_beginning(struct subject_beginnings *beginnings, size_t size);
+
 struct subject {
         uint32_t tokens_count;
         bool all_known;         /* false: nobody has asked for it so far (matcher/match_avx512.c) */
@@ -71,6 +86,10 @@ struct subject {
 /* Cuts and hashes `text`. false: it has an empty token, or is longer or deeper than the limits, so nothing matches
  * it; `subject` is then undefined. */
 bool subject_read(struct subject *subject, const struct subject_secrets *secrets, struct span text);
+
+/* As subject_read(), for a text that may have empty tokens: bit i of *empties says that token i is. */
+bool subject_read_any(struct subject *subject, const struct subject_secrets *secrets, struct span text,
+                      uint32_t *empties);
 
 /* Takes the first token off `rest`, which becomes what is behind the dot. false: there is no more. `*more` is true
  * before the first call and belongs to the walk: it tells an empty last token from the end. */

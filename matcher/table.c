@@ -19,6 +19,15 @@ static void program_free_retired(struct epoch_retired *retired)
         free(container_of(retired, struct program, retired));
 }
 
+/* Before the program: whoever sees that has been told how much it can find. It never shrinks. */
+static void promise(struct match_table *table, size_t *matches, size_t wanted)
+{
+        if (wanted <= *matches)
+                return;
+        *matches = wanted;
+        atomic_store_explicit(&table->ids_max, table->shapes_matches + table->bytes_matches, memory_order_release);
+}
+
 int table_publish(struct match_table *table, uint64_t depths)
 {
         struct program *made[MATCH_TOKENS_MAX + 1] = {NULL};
@@ -33,15 +42,45 @@ int table_publish(struct match_table *table, uint64_t depths)
         for (uint64_t left = depths; left != 0; left &= left - 1) {
                 size_t depth = (size_t)__builtin_ctzll(left);
                 struct program *old = atomic_load_explicit(&table->programs[depth], memory_order_relaxed);
-                /* Before the program: whoever sees that has been told how much it can find. It never shrinks. */
-                if (made[depth] != NULL &&
-                    made[depth]->shapes_count > atomic_load_explicit(&table->ids_max, memory_order_relaxed))
-                        atomic_store_explicit(&table->ids_max, made[depth]->shapes_count, memory_order_release);
+                if (made[depth] != NULL)
+                        promise(table, &table->shapes_matches, made[depth]->shapes_count);
                 atomic_store_explicit(&table->programs[depth], made[depth], memory_order_release);
+                uint64_t others = atomic_load_explicit(&table->depths, memory_order_relaxed) & ~((uint64_t)1 << depth);
+                uint64_t own = (uint64_t)(made[depth] != NULL) << depth;
+                atomic_store_explicit(&table->depths, others | own, memory_order_release);
                 if (old != NULL)
                         epoch_retire(&table->bin, &old->retired, program_free_retired);
         }
         return 0;
+}
+
+static void byte_program_free_retired(struct epoch_retired *retired)
+{
+        free(container_of(retired, struct byte_program, retired));
+}
+
+static int publish_bytes(struct match_table *table)
+{
+        struct byte_program *made;
+        if (byte_program_new(&made, &table->byte_shapes, &table->secrets) != 0)
+                return -ENOMEM;
+        struct byte_program *old = atomic_load_explicit(&table->byte_program, memory_order_relaxed);
+        atomic_store_explicit(&table->byte_program, made, memory_order_release);
+        if (old != NULL)
+                epoch_retire(&table->bin, &old->retired, byte_program_free_retired);
+        table->bytes_are_stale = false;
+        return 0;
+}
+
+/* One pattern more asks for beginnings. 0, or -ENOMEM and nothing has changed. */
+static int take_bytes(struct match_table *table, struct shape shape)
+{
+        bool is_new = byte_shapes_use(&table->byte_shapes, shape);
+        promise(table, &table->bytes_matches, byte_shapes_matches(&table->byte_shapes));
+        if (!is_new || publish_bytes(table) == 0)
+                return 0;
+        byte_shapes_unuse(&table->byte_shapes, shape);
+        return -ENOMEM;
 }
 
 /* Programs without the shapes that nobody uses any more. If there is no memory for them the old ones go on: they find
@@ -52,12 +91,18 @@ static void sweep_shapes(struct match_table *table)
                 table->depths_stale |= shapes_sweep(&table->shapes);
         if (table->depths_stale != 0 && table_publish(table, table->depths_stale) == 0)
                 table->depths_stale = 0;
+        if (table->bytes_are_stale)
+                (void)publish_bytes(table);
 }
 
-/* One pattern more has `shape`. 0, or -ENOMEM and nothing has changed. */
+/* One pattern more has `shape`, whose row is told, NULL where shapes have none. 0, or -ENOMEM and nothing has changed.
+ */
 static int take_shape(struct match_table *table, struct shape shape, struct shape_row **row)
 {
         bool made;
+        *row = NULL;
+        if (!shape_is_of_tokens(shape))
+                return take_bytes(table, shape);
         *row = shapes_get(&table->shapes, shape, &made);
         if (*row == NULL)
                 return -ENOMEM;
@@ -68,6 +113,14 @@ static int take_shape(struct match_table *table, struct shape shape, struct shap
         }
         shapes_use(&table->shapes, *row);
         return 0;
+}
+
+static void give_shape(struct match_table *table, struct shape shape)
+{
+        if (shape_is_of_tokens(shape))
+                shapes_unuse(&table->shapes, shape);
+        else if (byte_shapes_unuse(&table->byte_shapes, shape))
+                table->bytes_are_stale = true;
 }
 
 /* Ids. */
@@ -196,6 +249,7 @@ void match_table_free(struct match_table *table)
                 free(table->records[id].text);
         for (size_t depth = 0; depth <= MATCH_TOKENS_MAX; depth++)
                 free(atomic_load_explicit(&table->programs[depth], memory_order_relaxed));
+        free(atomic_load_explicit(&table->byte_program, memory_order_relaxed));
         free(table->leavers);
         shapes_fini(&table->shapes);
         cold_fini(&table->cold);
@@ -211,11 +265,16 @@ static int pattern_read(struct pattern_read *pattern, const struct match_table *
         int error = pattern_parse(&pattern->shape, text, dialect);
         if (error != 0)
                 return error;
-        pattern->text = text;
-        pattern_tokens(&table->secrets, text, pattern->shape, pattern->tokens);
+        pattern->text = pattern_canonical(text, dialect, pattern->room);
         struct subject_key key = subject_salt(&table->secrets, shape_code(pattern->shape));
-        for (uint32_t literals = shape_literals(pattern->shape); literals != 0; literals &= literals - 1)
-                key = subject_key_xor(key, pattern->tokens[__builtin_ctz(literals)]);
+        if (shape_is_of_tokens(pattern->shape)) {
+                pattern_tokens(&table->secrets, pattern->text, pattern->shape, pattern->tokens);
+                for (uint32_t literals = shape_literals(pattern->shape); literals != 0; literals &= literals - 1)
+                        key = subject_key_xor(key, pattern->tokens[__builtin_ctz(literals)]);
+        } else {
+                struct span beginning = span_of(pattern->text.bytes, pattern->shape.stars);
+                key = subject_key_xor(key, subject_bytes_key(&table->secrets, beginning));
+        }
         pattern->key = table_key(key);
         return 0;
 }
@@ -236,8 +295,21 @@ static pattern_id find_in_lines(const struct match_table *table, const struct pa
         }
 }
 
+/* How many globs begin like this one. */
+static size_t globs_alike(const struct match_table *table, const struct pattern_read *pattern)
+{
+        const struct lines *lines = index_lines(&table->index);
+        struct table_walk walk = table_walk_begin(lines, pattern->key);
+        size_t count = 0;
+        for (pattern_id id; (id = table_walk_next(lines, pattern->key, &walk)) != PATTERN_NONE;)
+                count += record_has_key(&table->records[id], pattern->key);
+        return count;
+}
+
 static pattern_id find(const struct match_table *table, const struct pattern_read *pattern)
 {
+        if (!shape_is_of_tokens(pattern->shape))
+                return find_in_lines(table, pattern);
         const struct shape_row *row = shapes_find(&table->shapes, pattern->shape);
         if (row == NULL)
                 return PATTERN_NONE;
@@ -266,6 +338,8 @@ static int add_new(struct match_table *table, const struct pattern_read *pattern
         struct kept_text *text = kept_text_new(pattern->text, pattern->shape);
         struct shape_row *row = NULL;
         int error = text == NULL ? -ENOMEM : index_make_room(&table->index, 1);
+        if (error == 0 && pattern->shape.tail == TAIL_GLOB && globs_alike(table, pattern) >= GLOBS_ALIKE_MAX)
+                error = -ENOSPC;
         if (error == 0)
                 error = take_shape(table, pattern->shape, &row);
         if (error != 0) {
@@ -278,16 +352,16 @@ static int add_new(struct match_table *table, const struct pattern_read *pattern
         atomic_store_explicit(&record->key_lo, pattern->key.lo, memory_order_relaxed);
         atomic_store_explicit(&record->key_hi, pattern->key.hi, memory_order_relaxed);
         atomic_store_explicit(&record->reactors, reactors, memory_order_relaxed);
-        if (row->in_tree) {
+        if (row != NULL && row->in_tree) {
                 error = cold_add(&table->cold, pattern->shape, pattern->tokens, taken);
                 if (error != 0) {
-                        shapes_unuse(&table->shapes, pattern->shape);
+                        give_shape(table, pattern->shape);
                         free(text);
                         give_id(table, taken);
                         return error;
                 }
         }
-        if (row->in_lines)
+        if (row == NULL || row->in_lines)
                 index_insert(&table->index, pattern->key, taken, shape_is_wild(pattern->shape));
         table->patterns_count++;
         *id = taken;
@@ -331,18 +405,17 @@ static void take_out(struct match_table *table, pattern_id id)
 {
         const struct record *record = &table->records[id];
         struct shape shape = record->text->shape;
-        const struct shape_row *row = shapes_find(&table->shapes, shape);
-        assert(row != NULL);
+        const struct shape_row *row = shape_is_of_tokens(shape) ? shapes_find(&table->shapes, shape) : NULL;
         bool removed = false;
-        if (row->in_tree || row->is_moving) {
+        if (row != NULL && (row->in_tree || row->is_moving)) {
                 struct subject_key tokens[MATCH_TOKENS_MAX];
                 pattern_tokens(&table->secrets, kept_text_span(record->text), shape, tokens);
                 removed = cold_remove(&table->cold, shape, tokens, id);
         }
-        if (row->in_lines || row->is_moving)
+        if (row == NULL || row->in_lines || row->is_moving)
                 removed |= index_remove(&table->index, record_key(record), id, shape_is_wild(shape));
         assert(removed);
-        shapes_unuse(&table->shapes, shape);
+        give_shape(table, shape);
 }
 
 void match_remove(struct match_table *table, pattern_id id, unsigned reactor)

@@ -54,6 +54,7 @@ struct pattern_read {
         struct shape shape;
         struct subject_key key;
         struct subject_key tokens[MATCH_TOKENS_MAX];
+        uint8_t room[MATCH_SUBJECT_BYTES_MAX]; /* for a text that is not quite what was said */
 };
 
 /* A shape on its way between lines and tree. What it does next, a step at a time: */
@@ -87,6 +88,9 @@ struct match_table {
 
         /* Published. */
         _Alignas(CACHE_LINE) _Atomic(struct program *) programs[MATCH_TOKENS_MAX + 1];
+        _Atomic uint64_t
+                depths; /* those that have a program, as bits: none, and subjects need not be cut into tokens */
+        _Atomic(struct byte_program *) byte_program; /* NULL: no pattern asks for beginnings */
         _Atomic size_t ids_max;
         _Alignas(CACHE_LINE) _Atomic uint64_t version;
         struct lines_index index; /* of the patterns: its lines are published, the rest is the writer's */
@@ -95,6 +99,9 @@ struct match_table {
         /* The writer's. */
         _Alignas(CACHE_LINE) struct shapes shapes;
         struct move move;
+        struct byte_shapes byte_shapes;
+        bool bytes_are_stale;                 /* the program has sizes that no pattern has any more */
+        size_t shapes_matches, bytes_matches; /* what ids_max is the sum of; they never shrink */
         uint64_t depths_stale; /* programs that hold swept shapes because there was no memory for a new one */
         size_t patterns_count;
         size_t ids_fresh;        /* ids below this have been given out at least once */

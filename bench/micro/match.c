@@ -117,7 +117,8 @@ static void prepare_table(void *context)
                         load->subjects[place] = span_of(text, subject.size);
                 }
                 pattern_id id;
-                if (match_add(load->table, workload_span(&pattern), MATCH_NATS, 0, &id) != 0)
+                enum match_dialect dialect = workload_has_prefixes(load->workload) ? MATCH_PREFIX : MATCH_NATS;
+                if (match_add(load->table, workload_span(&pattern), dialect, 0, &id) != 0)
                         abort();
                 match_collect(load->table);
         }
@@ -288,7 +289,7 @@ static const struct {
         {"exact", WORKLOAD_EXACT, false, 4},     {"90/10", WORKLOAD_MIXED, false, 4},
         {"wild", WORKLOAD_WILD, false, 3},       {"iot", WORKLOAD_IOT, false, 3},
         {"tenants", WORKLOAD_TENANTS, false, 3}, {"tails", WORKLOAD_TAILS, false, 3},
-        {"zipf 90/10", WORKLOAD_MIXED, true, 3},
+        {"prefixes", WORKLOAD_PREFIX, false, 3}, {"zipf 90/10", WORKLOAD_MIXED, true, 3},
 };
 
 static const struct {
@@ -321,7 +322,7 @@ static void add_size(struct rows *rows, struct load *loads, size_t *loads_count,
                 }
                 for (size_t form = 0; form < 3; form++) {
                         static const char *const names[] = {"by 16", "singly", "tree"};
-                        if (form == 2 && !sizes[size].has_trie)
+                        if (form == 2 && (!sizes[size].has_trie || workload_has_prefixes(workloads[i].workload)))
                                 continue;
                         row = rows_add(rows, workloads[i].name, sizes[size].name, names[form]);
                         row->work = form == 0 ? match_by_16 : form == 1 ? match_singly : match_in_trie;

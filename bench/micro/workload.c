@@ -177,6 +177,10 @@ void workload_next(struct workload_stream *stream, struct workload_text *subject
                 break;
         }
         make_pattern(pattern, subject, mask);
+        if (stream->workload == WORKLOAD_PREFIX) {
+                static const size_t sizes[] = {27, 28, 29, 31, 37};
+                pattern->size = sizes[draw(random, array_count(sizes))];
+        }
         stream->yielded++;
 }
 

@@ -20,6 +20,7 @@ enum workload {
         WORKLOAD_IOT,     /* every mask of stars, every tail */
         WORKLOAD_TENANTS, /* the first token is one of 2000 tenants and always there, then every mask */
         WORKLOAD_TAILS,   /* tails behind one to five tokens */
+        WORKLOAD_PREFIX,  /* prefixes of five lengths, that know of no tokens */
         /* Attacks, each in front of a thousand harmless patterns: one workload without, for comparison. */
         WORKLOAD_HARMLESS,    /* ten tokens */
         WORKLOAD_MANY_SHAPES, /* 1023 shapes of ten tokens, one pattern each, that matches no subject */
@@ -48,6 +49,12 @@ static inline struct span workload_span(const struct workload_text *text)
 
 void workload_begin(struct workload_stream *stream, enum workload workload);
 void workload_next(struct workload_stream *stream, struct workload_text *subject, struct workload_text *pattern);
+
+/* Are its patterns prefixes of bytes, instead of the tokens that NATS has? */
+static inline bool workload_has_prefixes(enum workload workload)
+{
+        return workload == WORKLOAD_PREFIX;
+}
 
 /* How many distinct patterns an attack has; 0: as many as are wanted. */
 size_t workload_patterns(enum workload workload);

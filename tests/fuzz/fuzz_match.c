@@ -1,14 +1,14 @@
 /* fuzz_match: a stream of adds, removes, turns and matches over a tiny alphabet, table against oracle.
  *
- *      op  a byte: its two low bits say what, the rest is the reactor, or which pattern to remove
- *      text  for an add and a match: bytes up to a NUL, each mapped to one of a few characters
+ *      op  a byte: its two low bits say what, the next two the dialect, the rest is the reactor; or all six which
+ * pattern to remove text  for an add and a match: bytes up to a NUL, each mapped to one of a few characters
  *
  * Small alphabets make everything overlap; token lengths around the borders of the hash come from one byte that stands
  * for a run. Unlike the seeded random test, the order of things is the fuzzer's to choose. */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "matcher/match.h"
+#include "matcher/form.h"
 #include "tests/oracle/match_oracle.h"
 
 #define PATTERNS_MAX 64
@@ -19,6 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct entry {
         uint8_t bytes[TEXT_MAX];
         size_t size;
+        enum oracle_dialect dialect;
+        uint8_t meaning[ORACLE_MEANING_MAX];
+        size_t meaning_size;
         uint64_t reactors;
         pattern_id id;
 };
@@ -35,7 +38,7 @@ static void check(bool fact)
 /* Takes a text off `data`. */
 static struct span take_text(struct span *data, uint8_t text[TEXT_MAX])
 {
-        static const char alphabet[] = "ab.*>.ab..*.a.b.";
+        static const char alphabet[] = "ab.*>.ab#.*.a*b.";
         size_t count = 0;
         while (data->size > 0) {
                 uint8_t byte = data->bytes[0];
@@ -51,28 +54,35 @@ static struct span take_text(struct span *data, uint8_t text[TEXT_MAX])
         return span_of(text, count);
 }
 
-static struct entry *find(struct span text)
+static struct entry *find(struct span meaning)
 {
         for (size_t i = 0; i < entries_count; i++)
-                if (span_equal(span_of(entries[i].bytes, entries[i].size), text))
+                if (span_equal(span_of(entries[i].meaning, entries[i].meaning_size), meaning))
                         return &entries[i];
         return NULL;
 }
 
-static void add(struct match_table *table, struct span text, unsigned reactor)
+static void add(struct match_table *table, struct span text, enum oracle_dialect dialect, unsigned reactor)
 {
-        struct entry *entry = find(text);
+        enum match_dialect said = (enum match_dialect)dialect;
         pattern_id id = PATTERN_NONE;
-        int result = match_add(table, text, MATCH_NATS, reactor, &id);
-        if (!oracle_fits(text)) {
+        int result = match_add(table, text, said, reactor, &id);
+        if (!oracle_fits_as(text, dialect)) {
                 check(result == -E2BIG);
-        } else if (!oracle_is_legal(text)) {
+                return;
+        }
+        if (!oracle_is_legal_as(text, dialect)) {
                 check(result == -EINVAL);
-        } else if (entry == NULL && result == -ENOSPC) {
+                return;
+        }
+        uint8_t room[ORACLE_MEANING_MAX];
+        struct span meaning = oracle_meaning(text, dialect, room);
+        struct entry *entry = find(meaning);
+        if (entry == NULL && result == -ENOSPC) {
                 /* What was removed is not free before a turn has passed. */
                 epoch_quiescent();
                 match_collect(table);
-                check((entries_count < PATTERNS_MAX) == (match_add(table, text, MATCH_NATS, reactor, &id) == 0));
+                check((entries_count < PATTERNS_MAX) == (match_add(table, text, said, reactor, &id) == 0));
                 result = entries_count < PATTERNS_MAX ? 0 : -ENOSPC;
         } else {
                 check(result == 0);
@@ -82,13 +92,14 @@ static void add(struct match_table *table, struct span text, unsigned reactor)
         if (entry == NULL) {
                 check(entries_count < PATTERNS_MAX);
                 entry = &entries[entries_count++];
-                *entry = (struct entry){.size = text.size, .id = id};
+                *entry = (struct entry){.size = text.size, .dialect = dialect, .meaning_size = meaning.size, .id = id};
                 span_copy(entry->bytes, text);
+                span_copy(entry->meaning, meaning);
         }
         check(entry->id == id);
         entry->reactors |= (uint64_t)1 << reactor;
-        check(match_find(table, text, MATCH_NATS) == id);
-        check(span_equal(match_text(table, id), text));
+        check(match_find(table, text, said) == id);
+        check(match_find(table, match_text(table, id), said) == id);
 }
 
 static void remove_one(struct match_table *table, size_t index)
@@ -103,14 +114,14 @@ static void remove_one(struct match_table *table, size_t index)
 
 static void match(const struct match_table *table, struct span subject)
 {
-        pattern_id ids[PATTERNS_MAX];
+        static pattern_id ids[2 * PATTERNS_MAX + TEXT_MAX];
         struct match_set set;
-        check(match_ids_max(table) <= PATTERNS_MAX);
-        check(match_batch(table, &subject, 1, ids, PATTERNS_MAX, &set) == 1);
+        check(match_ids_max(table) <= array_count(ids));
+        check(match_batch(table, &subject, 1, ids, array_count(ids), &set) == 1);
         size_t expected = 0;
         uint64_t reactors = 0;
         for (size_t i = 0; i < entries_count; i++) {
-                if (!oracle_matches(span_of(entries[i].bytes, entries[i].size), subject))
+                if (!oracle_matches_as(span_of(entries[i].bytes, entries[i].size), entries[i].dialect, subject))
                         continue;
                 expected++;
                 reactors |= entries[i].reactors;
@@ -123,6 +134,12 @@ static void match(const struct match_table *table, struct span subject)
         check(set.reactors == reactors);
 }
 
+static const struct match_form *found_form(const struct match_form *found[FORMS_MAX], const uint8_t *bytes, size_t size)
+{
+        size_t count = forms(found);
+        return found[size == 0 ? 0 : bytes[size - 1] % count];
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
         static const uint8_t secret[16] = "sixteen byte key";
@@ -133,7 +150,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
         struct match_limits limits = {.patterns_max = PATTERNS_MAX};
         struct match_table *table;
-        check(match_table_new(&table, &limits, secret) == 0);
+        /* Each input in another form; with so few hot shapes that the tree has most. */
+        const struct match_form *found[FORMS_MAX];
+        struct match_form form = *found_form(found, bytes, size);
+        form.shapes_hot = 2;
+        check(form_table_new(&table, &limits, secret, &form) == 0);
         entries_count = 0;
         for (struct span data = span_of(bytes, size); data.size > 0;) {
                 uint8_t op = data.bytes[0];
@@ -141,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                 data = span_skip(data, 1);
                 switch (op & 3) {
                 case 0:
-                        add(table, take_text(&data, text), op >> 2);
+                        add(table, take_text(&data, text), (enum oracle_dialect)(op >> 2 & 3), op >> 4);
                         break;
                 case 1:
                         match(table, take_text(&data, text));

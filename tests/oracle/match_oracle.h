@@ -73,4 +73,115 @@ static inline bool oracle_matches(struct span pattern, struct span subject)
         return oracle_fits(subject) && !oracle_has_empty_token(subject) && oracle_rest_matches(pattern, subject);
 }
 
+/* The other dialects. Their numbers are those of enum match_dialect. */
+enum oracle_dialect { ORACLE_NATS, ORACLE_SYNAP, ORACLE_PREFIX, ORACLE_EXACT };
+
+static inline bool oracle_is_stars(struct span token)
+{
+        return token.size > 0 && token.bytes[0] == '*' && (token.size == 1 || oracle_is_stars(span_skip(token, 1)));
+}
+
+static inline bool oracle_has_star(struct span token)
+{
+        return token.size > 0 && (token.bytes[0] == '*' || oracle_has_star(span_skip(token, 1)));
+}
+
+/* reached[j]: what has been read of `wanted` stands for the first j bytes of `token`. */
+static inline bool oracle_glob_matches(struct span wanted, struct span token)
+{
+        bool reached[ORACLE_BYTES_MAX + 1] = {true};
+        for (size_t i = 0; i < wanted.size; i++)
+                for (size_t j = token.size + 1; j-- > 0;) {
+                        bool any = false;
+                        if (wanted.bytes[i] == '*')
+                                for (size_t k = 0; k <= j; k++)
+                                        any = any || reached[k];
+                        else
+                                any = j > 0 && reached[j - 1] && wanted.bytes[i] == token.bytes[j - 1];
+                        reached[j] = any;
+                }
+        return reached[token.size];
+}
+
+/* `has_more` tells whether `subject` is the rest of one, or nothing is left. */
+static inline bool oracle_synap_matches(struct span pattern, struct span subject, bool has_more)
+{
+        struct span wanted = oracle_first(pattern);
+        if (oracle_is_last(pattern) && span_equal(wanted, SPAN("#")))
+                return true;
+        if (!has_more)
+                return false;
+        struct span token = oracle_first(subject);
+        if (oracle_is_stars(wanted) ? token.size == 0 : !oracle_glob_matches(wanted, token))
+                return false;
+        if (oracle_is_last(pattern))
+                return oracle_is_last(subject);
+        return oracle_synap_matches(oracle_behind_first(pattern),
+                                    oracle_is_last(subject) ? SPAN_NONE : oracle_behind_first(subject),
+                                    !oracle_is_last(subject));
+}
+
+static inline bool oracle_hash_is_last(struct span pattern)
+{
+        if (oracle_is_last(pattern))
+                return true;
+        return !span_equal(oracle_first(pattern), SPAN("#")) && oracle_hash_is_last(oracle_behind_first(pattern));
+}
+
+static inline bool oracle_fits_as(struct span pattern, enum oracle_dialect dialect)
+{
+        return dialect < ORACLE_PREFIX ? oracle_fits(pattern) : pattern.size <= ORACLE_BYTES_MAX;
+}
+
+static inline bool oracle_is_legal_as(struct span pattern, enum oracle_dialect dialect)
+{
+        if (dialect == ORACLE_NATS)
+                return oracle_is_legal(pattern);
+        return dialect != ORACLE_SYNAP || (pattern.size > 0 && oracle_hash_is_last(pattern));
+}
+
+static inline bool oracle_matches_as(struct span pattern, enum oracle_dialect dialect, struct span subject)
+{
+        if (dialect == ORACLE_NATS)
+                return oracle_matches(pattern, subject);
+        if (dialect == ORACLE_SYNAP)
+                return oracle_fits(subject) && oracle_synap_matches(pattern, subject, true);
+        if (subject.size > ORACLE_BYTES_MAX)
+                return false;
+        return dialect == ORACLE_EXACT ? span_equal(pattern, subject) : span_starts_with(subject, pattern);
+}
+
+/* What a legal pattern that fits means, as bytes: two patterns are one if and only if these are equal. Each token with
+ * what it is in front. */
+#define ORACLE_MEANING_MAX (3 * ORACLE_BYTES_MAX + 8)
+
+static inline struct span oracle_meaning(struct span pattern, enum oracle_dialect dialect,
+                                         uint8_t room[ORACLE_MEANING_MAX])
+{
+        uint8_t *to = room;
+        if (dialect == ORACLE_PREFIX) {
+                *to++ = 'P';
+                return span_of(room, (size_t)(span_copy(to, pattern) - room));
+        }
+        for (struct span rest = pattern;; rest = oracle_behind_first(rest)) {
+                struct span token = oracle_first(rest);
+                bool is_star = dialect == ORACLE_NATS ? span_equal(token, SPAN("*"))
+                                                      : dialect == ORACLE_SYNAP && oracle_is_stars(token);
+                bool is_glob = dialect == ORACLE_SYNAP && !is_star && oracle_has_star(token);
+                if (is_star) {
+                        *to++ = 's';
+                } else if (dialect == ORACLE_NATS && span_equal(token, SPAN(">"))) {
+                        *to++ = 't';
+                } else if (dialect == ORACLE_SYNAP && span_equal(token, SPAN("#"))) {
+                        *to++ = 'a';
+                } else {
+                        *to++ = is_glob ? 'g' : 'l';
+                        to = span_copy(to, token);
+                }
+                *to++ = '.';
+                if (oracle_is_last(rest))
+                        return span_of(room, (size_t)(to - room));
+        }
+}
+
 #endif

@@ -232,6 +232,104 @@ static void a_batch_stops_before_the_subject_whose_ids_do_not_fit(void **state)
         match_table_free(table);
 }
 
+static pattern_id add_as(struct match_table *table, const char *pattern, enum match_dialect dialect)
+{
+        pattern_id id = PATTERN_NONE;
+        assert_int_equal(match_add(table, span_of_text(pattern), dialect, 0, &id), 0);
+        return id;
+}
+
+static void one_subject_finds_the_patterns_of_all_dialects(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(64);
+        pattern_id ids[IDS_MAX];
+        pattern_id nats = add_as(table, "a.*", MATCH_NATS), tail = add_as(table, "a.>", MATCH_NATS);
+        pattern_id any = add_as(table, "a.b.#", MATCH_SYNAP), glob = add_as(table, "a.b*", MATCH_SYNAP);
+        pattern_id prefix = add_as(table, "a.", MATCH_PREFIX), exact = add_as(table, "a.b", MATCH_EXACT);
+        add_as(table, "a.#", MATCH_NATS); /* a literal '#' */
+        add_as(table, "a.*", MATCH_EXACT);
+        add_as(table, "a.>", MATCH_SYNAP);
+        struct match_set set = match(table, "a.b", ids);
+        assert_int_equal(set.ids_count, 6);
+        pattern_id expected[] = {nats, tail, any, glob, prefix, exact};
+        for (size_t i = 0; i < array_count(expected); i++)
+                assert_true(has(&set, expected[i]));
+        /* What means the same is the same. */
+        assert_int_equal(add_as(table, "a.*", MATCH_SYNAP), nats);
+        assert_int_equal(add_as(table, "a.**", MATCH_SYNAP), nats);
+        assert_int_equal(add_as(table, "a.b", MATCH_NATS), exact);
+        assert_int_equal(add_as(table, "a.b", MATCH_SYNAP), exact);
+        match_table_free(table);
+}
+
+static void an_empty_token_is_no_nats_patterns_business(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(64);
+        pattern_id ids[IDS_MAX];
+        add_as(table, ">", MATCH_NATS);
+        add_as(table, "a.>", MATCH_NATS);
+        add_as(table, "a.*.b", MATCH_NATS);
+        assert_int_equal(match(table, "a..b", ids).ids_count, 0);
+        pattern_id exact = add_as(table, "a..b", MATCH_SYNAP), any = add_as(table, "a.#", MATCH_SYNAP);
+        pattern_id prefix = add_as(table, "a..", MATCH_PREFIX), all = add_as(table, "", MATCH_PREFIX);
+        struct match_set set = match(table, "a..b", ids);
+        assert_int_equal(set.ids_count, 4);
+        assert_true(has(&set, exact) && has(&set, any) && has(&set, prefix) && has(&set, all));
+        assert_int_equal(match(table, "", ids).ids_count, 1);
+        /* Too deep for tokens. */
+        assert_int_equal(
+                match(table, "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a", ids).ids_count, 1);
+        static const char deep[] = "a..............................................b";
+        pattern_id end = add_as(table, deep, MATCH_EXACT);
+        set = match(table, deep, ids);
+        assert_int_equal(set.ids_count, 3);
+        assert_true(has(&set, end) && has(&set, prefix) && has(&set, all));
+        match_table_free(table);
+}
+
+static void globs_that_begin_alike_are_limited(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(1000);
+        pattern_id ids[IDS_MAX + 2], id;
+        char text[64];
+        for (unsigned i = 0; i < 64; i++) {
+                snprintf(text, sizeof text, "user*%u", i);
+                add_as(table, text, MATCH_SYNAP);
+        }
+        assert_int_equal(match_add(table, SPAN("user*x"), MATCH_SYNAP, 0, &id), -ENOSPC);
+        assert_int_equal(match_add(table, SPAN("use*x"), MATCH_SYNAP, 0, &id), 0);
+        struct match_set set;
+        struct span subject = SPAN("user:63");
+        assert_int_equal(match_batch(table, &subject, 1, ids, array_count(ids), &set), 1);
+        assert_int_equal(set.ids_count, 2); /* user*3, user*63 */
+        match_table_free(table);
+}
+
+/* One of each length, and each of them matches. */
+static void a_subject_may_have_as_many_prefixes_as_bytes(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(2000);
+        uint8_t bytes[MATCH_SUBJECT_BYTES_MAX];
+        static pattern_id ids[MATCH_SUBJECT_BYTES_MAX + 1];
+        pattern_id id;
+        for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = (uint8_t)i;
+        for (size_t size = 0; size <= sizeof bytes; size++)
+                assert_int_equal(match_add(table, span_of(bytes, size), MATCH_PREFIX, 0, &id), 0);
+        assert_int_equal(match_ids_max(table), sizeof bytes + 1);
+        for (size_t size = 0; size <= sizeof bytes; size += 93) {
+                struct match_set set;
+                struct span subject = span_of(bytes, size);
+                assert_int_equal(match_batch(table, &subject, 1, ids, array_count(ids), &set), 1);
+                assert_int_equal(set.ids_count, size + 1);
+        }
+        match_table_free(table);
+}
+
 /* More shapes than a round of probes holds, in every subject of a full batch. */
 static void a_subject_may_match_hundreds_of_shapes(void **state)
 {
@@ -365,6 +463,10 @@ int main(void)
                 cmocka_unit_test(a_full_table_looks_for_ids_whose_grace_period_is_over),
                 cmocka_unit_test(the_version_goes_up_with_every_change_and_no_other_call),
                 cmocka_unit_test(a_batch_stops_before_the_subject_whose_ids_do_not_fit),
+                cmocka_unit_test(one_subject_finds_the_patterns_of_all_dialects),
+                cmocka_unit_test(an_empty_token_is_no_nats_patterns_business),
+                cmocka_unit_test(globs_that_begin_alike_are_limited),
+                cmocka_unit_test(a_subject_may_have_as_many_prefixes_as_bytes),
                 cmocka_unit_test(a_subject_may_match_hundreds_of_shapes),
                 cmocka_unit_test(no_form_reads_a_byte_that_is_not_the_subjects),
                 cmocka_unit_test(growth_is_invisible_and_everything_can_go_again),

@@ -137,6 +137,128 @@ static void a_shape_is_looked_for_at_the_depths_it_can_match(void **state)
         assert_true(shape_depths((struct shape){.tokens_count = 32}) == (uint64_t)1 << 32);
         assert_true(shape_depths((struct shape){.tokens_count = 0, .tail = true}) == 0x1fffffffe);
         assert_true(shape_depths((struct shape){.tokens_count = 31, .tail = true}) == (uint64_t)1 << 32);
+        assert_true(shape_depths((struct shape){.tokens_count = 0, .tail = TAIL_ANY}) == 0x1fffffffe);
+        assert_true(shape_depths((struct shape){.tokens_count = 31, .tail = TAIL_ANY}) == (uint64_t)3 << 31);
+}
+
+struct corner {
+        const char *pattern, *subject;
+        bool matches;
+};
+
+static void check_corners(enum match_dialect dialect, const struct corner *corners, size_t corners_count)
+{
+        for (size_t i = 0; i < corners_count; i++) {
+                struct shape shape;
+                struct span pattern = span_of_text(corners[i].pattern);
+                assert_int_equal(pattern_parse(&shape, pattern, dialect), 0);
+                if (pattern_matches(pattern, shape, span_of_text(corners[i].subject)) != corners[i].matches)
+                        fail_msg("'%s' and '%s'", corners[i].pattern, corners[i].subject);
+        }
+}
+
+/* What Synap's own matcher was seen to do (its source compiled and run, v1.3.1), but for a star and an empty segment.
+ */
+static void a_synap_pattern_matches_as_synaps_matcher_does(void **state)
+{
+        (void)state;
+        static const struct corner corners[] = {
+                {"a.#", "a", true}, /* zero or more */
+                {"a.#", "a.b", true},
+                {"a.#", "a.b.c", true},
+                {"a.#", "ab", false},
+                {"a.#", "b.a", false},
+                {"#", "a", true},
+                {"#", "a.b.c", true},
+                {"#", "a..b", true}, /* empty segments are legal */
+                {"*.#", "a", true},
+                {"*.#", "a.b.c", true},
+                {"*", "a", true},
+                {"*", "a.b", false},
+                {"a.*.c", "a.x.c", true},
+                {"a.*.c", "a.x.y.c", false},
+                {"**", "a", true}, /* as one star */
+                {"**", "a.b", false},
+                {"a.**.c", "a.x.c", true},
+                {"sensor-*-temp", "sensor-7-temp", true}, /* since 1.2.0: inside a segment */
+                {"sensor-*-temp", "sensor--temp", true},  /* may be nothing */
+                {"sensor-*-temp", "sensor-7-tempo", false},
+                {"sensor-*-temp", "sensor-7.x-temp", false},
+                {"user:*", "user:7", true},
+                {"user:*", "user:", true},
+                {"user:*", "user:7.x", false},
+                {"a.user:*.#", "a.user:7", true},
+                {"a.user:*.#", "a.user:7.x.y", true},
+                {"*a*b*", "xxaxxbxx", true},
+                {"*a*b*", "ba", false},
+                {"a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+                {"foo#bar", "foo#bar", true}, /* literal */
+                {"foo#bar", "fooxbar", false},
+                {"a.>", "a.>", true}, /* '>' is nothing special */
+                {"a.>", "a.b", false},
+                {"A", "a", false},
+                {"a..b", "a..b", true},
+                {"a.", "a.", true},
+                {"a.", "a", false},
+                /* Synap's documentation, against its code: a star matches one segment that is there. NATS means it so,
+                 * too, and one subject is to match alike for all. */
+                {"a.*", "a.", false},
+                {"*", "", false},
+                {"*.b", ".b", false},
+        };
+        check_corners(MATCH_SYNAP, corners, array_count(corners));
+        static const char *const illegal[] = {"a.#.c", "#.#", "#.a", ""};
+        struct shape shape;
+        for (size_t i = 0; i < array_count(illegal); i++)
+                assert_int_equal(pattern_parse(&shape, span_of_text(illegal[i]), MATCH_SYNAP), -EINVAL);
+}
+
+/* RFC 29/PUBSUB and libzmq: a subscription is a prefix of the first frame, of any bytes; the empty one is everything.
+ */
+static void a_prefix_matches_whatever_begins_with_its_bytes(void **state)
+{
+        (void)state;
+        static const struct corner corners[] = {
+                {"", "", true},
+                {"", "a", true},
+                {"", "a..b", true},
+                {"events.ord", "events.order.7", true}, /* token borders are ignored */
+                {"events.order.", "events.order.7", true},
+                {"events.order.", "events.order", false},
+                {"a.*", "a.b", false},
+                {"a.*", "a.*.c", true},
+                {"A", "a", false},
+        };
+        check_corners(MATCH_PREFIX, corners, array_count(corners));
+}
+
+/* As Redis' SUBSCRIBE and a connection's own inbox need it. */
+static void an_exact_pattern_has_no_wildcards(void **state)
+{
+        (void)state;
+        static const struct corner corners[] = {
+                {"a.b", "a.b", true}, {"a.*", "a.*", true}, {"a.*", "a.b", false}, {"#", "#", true},
+                {"#", "a", false},    {">", "a", false},    {"", "", true},        {"a..b", "a..b", true},
+        };
+        check_corners(MATCH_EXACT, corners, array_count(corners));
+        uint8_t dots[MATCH_SUBJECT_BYTES_MAX + 1];
+        struct shape shape;
+        memset(dots, '.', sizeof dots);
+        assert_int_equal(pattern_parse(&shape, span_of(dots, sizeof dots - 1), MATCH_EXACT), 0);
+        assert_true(pattern_matches(span_of(dots, sizeof dots - 1), shape, span_of(dots, sizeof dots - 1)));
+        assert_false(pattern_matches(span_of(dots, sizeof dots - 1), shape, span_of(dots, sizeof dots - 2)));
+        assert_int_equal(pattern_parse(&shape, span_of(dots, sizeof dots), MATCH_EXACT), -E2BIG);
+        assert_int_equal(pattern_parse(&shape, span_of(dots, sizeof dots), MATCH_PREFIX), -E2BIG);
+}
+
+static void a_token_of_stars_is_written_as_one(void **state)
+{
+        (void)state;
+        uint8_t room[MATCH_SUBJECT_BYTES_MAX];
+        assert_true(span_equal(pattern_canonical(SPAN("a.**.***.b**c.*"), MATCH_SYNAP, room), SPAN("a.*.*.b**c.*")));
+        assert_true(span_equal(pattern_canonical(SPAN("**.#"), MATCH_SYNAP, room), SPAN("*.#")));
+        assert_true(span_equal(pattern_canonical(SPAN("a.**"), MATCH_NATS, room), SPAN("a.**")));
+        assert_true(span_equal(pattern_canonical(SPAN("**"), MATCH_EXACT, room), SPAN("**")));
 }
 
 static bool covers(const char *wide, const char *narrow)
@@ -173,6 +295,10 @@ int main(void)
                 cmocka_unit_test(a_pattern_beyond_the_limits_is_too_big_whatever_else_is_wrong),
                 cmocka_unit_test(a_pattern_is_filed_under_the_key_that_its_subjects_ask_for),
                 cmocka_unit_test(a_single_pattern_is_matched_by_text_with_the_same_corners),
+                cmocka_unit_test(a_synap_pattern_matches_as_synaps_matcher_does),
+                cmocka_unit_test(a_prefix_matches_whatever_begins_with_its_bytes),
+                cmocka_unit_test(an_exact_pattern_has_no_wildcards),
+                cmocka_unit_test(a_token_of_stars_is_written_as_one),
                 cmocka_unit_test(a_shape_is_looked_for_at_the_depths_it_can_match),
                 cmocka_unit_test(a_pattern_covers_what_lies_within_it),
         };
