@@ -258,10 +258,35 @@ void match_table_free(struct match_table *table)
         free(table);
 }
 
+static bool has_wildcards(struct span text, enum match_dialect dialect)
+{
+        return memchr(text.bytes, '*', text.size) != NULL ||
+               memchr(text.bytes, dialect == MATCH_NATS ? '>' : '#', text.size) != NULL;
+}
+
+/* Most patterns are subjects without wildcards, and read as those are. False: not this one. */
+static bool read_plain(struct pattern_read *pattern, const struct match_table *table, struct span text,
+                       enum match_dialect dialect)
+{
+        struct subject subject;
+        if (dialect == MATCH_PREFIX || text.size == 0 || text.size > MATCH_SUBJECT_BYTES_MAX ||
+            (dialect != MATCH_EXACT && has_wildcards(text, dialect)) || !subject_read(&subject, &table->secrets, text))
+                return false;
+        pattern->text = text;
+        pattern->shape = (struct shape){.tokens_count = (uint8_t)subject.tokens_count, .tail = TAIL_NONE};
+        struct subject_key salt = subject_salt(&table->secrets, shape_code(pattern->shape));
+        pattern->key = table_key(subject_key_xor(subject.all, salt));
+        return true;
+}
+
 /* 0, or what is wrong with the text. */
 static int pattern_read(struct pattern_read *pattern, const struct match_table *table, struct span text,
                         enum match_dialect dialect)
 {
+        if (read_plain(pattern, table, text, dialect)) {
+                index_fetch(&table->index, pattern->key);
+                return 0;
+        }
         int error = pattern_parse(&pattern->shape, text, dialect);
         if (error != 0)
                 return error;
@@ -276,6 +301,7 @@ static int pattern_read(struct pattern_read *pattern, const struct match_table *
                 key = subject_key_xor(key, subject_bytes_key(&table->secrets, beginning));
         }
         pattern->key = table_key(key);
+        index_fetch(&table->index, pattern->key);
         return 0;
 }
 
@@ -423,6 +449,9 @@ void match_remove(struct match_table *table, pattern_id id, unsigned reactor)
         assert(reactor < MATCH_REACTORS_MAX);
         assert(id < table->ids_fresh);
         struct record *record = &table->records[id];
+        /* What is needed below, unless others still have it, is all in different places. */
+        __builtin_prefetch(record->text, 1);
+        index_fetch(&table->index, record_key(record));
         uint64_t before = atomic_load_explicit(&record->reactors, memory_order_relaxed);
         uint64_t after = before & ~((uint64_t)1 << reactor);
         if (before == after)

@@ -185,6 +185,13 @@ static inline struct lines *index_lines(const struct lines_index *index)
         return atomic_load_explicit(&index->lines, memory_order_acquire);
 }
 
+/* The line of a key that is about to be asked for. */
+static inline void index_fetch(const struct lines_index *index, struct subject_key key)
+{
+        const struct lines *lines = atomic_load_explicit(&index->lines, memory_order_relaxed);
+        __builtin_prefetch(&lines->line[key.lo & lines->mask], 1);
+}
+
 /* Memory that is zero, of huge pages where it is large; NULL: there is none. */
 void *map_zeroed(size_t bytes);
 void unmap(void *memory, size_t bytes);

@@ -4,7 +4,8 @@
  * order, so that a large table does not stay in the cache, or drawn by rank, the n-th most popular 1/n as often as the
  * first. Beside each stand a tree of tokens with the same patterns, and what it takes to find a whole subject when
  * there are no patterns at all (bench/micro/exacthash.h), in a table of as many. */
-#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "bench/micro/micro.h"
 #include "bench/micro/pointertrie.h"
 #include "bench/micro/workload.h"
+#include "engine/base/clock.h"
 #include "matcher/match.h"
 
 #define SUBJECTS_MAX 262144
@@ -22,6 +24,7 @@
 struct load {
         enum workload workload;
         size_t patterns_max; /* an attack has its own number */
+        size_t spare;        /* what the table has room for beside */
         bool by_rank;
         size_t patterns_count;
         size_t yielded; /* by the stream, until that many were distinct */
@@ -98,7 +101,7 @@ static void prepare_table(void *context)
         size_t room = is_attack ? SUBJECTS_FEW : SUBJECTS_MAX;
         load->texts = many_new(room, WORKLOAD_TEXT_MAX);
         load->subjects = many_new(room, sizeof *load->subjects);
-        struct match_limits limits = {.patterns_max = load->patterns_count};
+        struct match_limits limits = {.patterns_max = load->patterns_count + load->spare, .retiring_max = load->spare};
         if (match_table_new(&load->table, &limits, secret) != 0)
                 abort();
         struct workload_stream stream;
@@ -251,6 +254,139 @@ static size_t trie_facts(void *context, struct micro_fact *facts)
         return 1;
 }
 
+/* Subscriptions that come and go beside a reader. */
+
+#define CHURN_COUNT 160000
+#define CHURN_A_TURN 16
+#define CHURN_SAMPLED 8 /* of so many changes one is timed */
+#define SAMPLES_MAX 65536
+
+struct churn {
+        struct load load; /* what stays */
+        struct workload_text *texts;
+        pattern_id *ids; /* PATTERN_NONE: it is not in */
+        struct random random;
+        uint64_t samples_ns[SAMPLES_MAX];
+        size_t samples_count;
+        _Atomic bool is_over;
+        uint64_t matches_count, matches_lost; /* the reader's, until it has ended */
+};
+
+static void prepare_churn(void *context)
+{
+        struct churn *churn = context;
+        if (churn->texts != NULL)
+                return;
+        churn->load.spare = CHURN_COUNT;
+        prepare_table(&churn->load);
+        churn->texts = many_new(CHURN_COUNT, sizeof *churn->texts);
+        churn->ids = many_new(CHURN_COUNT, sizeof *churn->ids);
+        random_init(&churn->random, 3);
+        struct workload_stream stream;
+        workload_begin(&stream, WORKLOAD_MIXED);
+        random_init(&stream.random, 4);
+        for (size_t i = 0; i < CHURN_COUNT;) {
+                struct workload_text subject;
+                workload_next(&stream, &subject, &churn->texts[i]);
+                churn->ids[i] = PATTERN_NONE;
+                /* Not one of those that stay. */
+                struct span text = workload_span(&churn->texts[i]);
+                i += match_find(churn->load.table, text, MATCH_NATS) == PATTERN_NONE;
+        }
+}
+
+static void churn_fini(struct churn *churn)
+{
+        load_fini(&churn->load);
+        free(churn->texts);
+        free(churn->ids);
+}
+
+static void *read_beside(void *context)
+{
+        struct churn *churn = context;
+        struct load *load = &churn->load;
+        struct match_set sets[MATCH_BATCH_MAX];
+        size_t room = match_ids_max(load->table) * MATCH_BATCH_MAX * 2;
+        pattern_id *ids = many_new(room, sizeof *ids);
+        epoch_register();
+        while (!atomic_load_explicit(&churn->is_over, memory_order_relaxed)) {
+                size_t done = match_batch(load->table, load->subjects + load->at, MATCH_BATCH_MAX, ids, room, sets);
+                for (size_t i = 0; i < MATCH_BATCH_MAX; i++)
+                        churn->matches_lost += i >= done || sets[i].ids_count == 0;
+                churn->matches_count += MATCH_BATCH_MAX;
+                load->at = load->at + MATCH_BATCH_MAX == load->subjects_count ? 0 : load->at + MATCH_BATCH_MAX;
+                epoch_quiescent();
+        }
+        epoch_unregister();
+        free(ids);
+        return NULL;
+}
+
+static void change(struct churn *churn, size_t which)
+{
+        struct match_table *table = churn->load.table;
+        pattern_id *id = &churn->ids[which];
+        if (*id != PATTERN_NONE) {
+                match_remove(table, *id, 0);
+                *id = PATTERN_NONE;
+        } else if (match_add(table, workload_span(&churn->texts[which]), MATCH_NATS, 0, id) != 0) {
+                abort();
+        }
+}
+
+static void come_and_go(void *context, uint64_t operations)
+{
+        struct churn *churn = context;
+        pthread_t reader;
+        atomic_store(&churn->is_over, false);
+        if (pthread_create(&reader, NULL, read_beside, churn) != 0)
+                abort();
+        size_t next = random_below(&churn->random, CHURN_COUNT);
+        for (uint64_t i = 0; i < operations; i++) {
+                /* A text that comes off the network has just been read. */
+                size_t which = next;
+                next = random_below(&churn->random, CHURN_COUNT);
+                __builtin_prefetch(&churn->texts[next]);
+                __builtin_prefetch(&churn->texts[next].size);
+                __builtin_prefetch(&churn->ids[next]);
+                bool is_sampled = i % CHURN_SAMPLED == 0;
+                uint64_t start_ns = is_sampled ? clock_monotonic_ns() : 0;
+                change(churn, which);
+                if (is_sampled)
+                        churn->samples_ns[churn->samples_count++ % SAMPLES_MAX] = clock_monotonic_ns() - start_ns;
+                if (i % CHURN_A_TURN == 0) {
+                        epoch_quiescent();
+                        match_collect(churn->load.table);
+                }
+        }
+        atomic_store(&churn->is_over, true);
+        epoch_offline();
+        if (pthread_join(reader, NULL) != 0)
+                abort();
+        epoch_online();
+}
+
+static int by_ns(const void *a, const void *b)
+{
+        uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+        return (left > right) - (left < right);
+}
+
+static size_t churn_facts(void *context, struct micro_fact *facts)
+{
+        struct churn *churn = context;
+        size_t count = churn->samples_count < SAMPLES_MAX ? churn->samples_count : SAMPLES_MAX;
+        if (count == 0)
+                return 0;
+        qsort(churn->samples_ns, count, sizeof churn->samples_ns[0], by_ns);
+        facts[0] = (struct micro_fact){.name = "visible_p50_ns", .value = (double)churn->samples_ns[count / 2]};
+        facts[1] = (struct micro_fact){.name = "visible_p99_ns", .value = (double)churn->samples_ns[count * 99 / 100]};
+        facts[2] = (struct micro_fact){.name = "matches", .value = (double)churn->matches_count};
+        facts[3] = (struct micro_fact){.name = "matches_lost", .value = (double)churn->matches_lost};
+        return 4;
+}
+
 struct rows {
         struct micro_row row[MICRO_ROWS_MAX];
         char names[MICRO_ROWS_MAX][64];
@@ -363,11 +499,24 @@ int main(int argc, char **argv)
         for (size_t size = 0; size < array_count(sizes); size++)
                 add_size(&rows, loads, &loads_count, size);
         add_attacks(&rows, loads, &loads_count);
+        static struct churn churn[2];
+        for (size_t i = 0; i < array_count(churn); i++) {
+                churn[i].load.workload = WORKLOAD_MIXED;
+                churn[i].load.patterns_max = sizes[i + 1].count;
+                struct micro_row *row = rows_add(&rows, "churn", sizes[i + 1].name, "a change beside a reader");
+                row->work = come_and_go;
+                row->prepare = prepare_churn;
+                row->facts = churn_facts;
+                row->context = &churn[i];
+                row->is_large = true; /* told is the writer's CPU time; the reader has a thread of its own */
+        }
         epoch_register();
         int exit_code = micro_main(argc, argv, "match", rows.row, rows.count);
         epoch_quiescent();
         for (size_t i = 0; i < loads_count; i++)
                 load_fini(&loads[i]);
+        for (size_t i = 0; i < array_count(churn); i++)
+                churn_fini(&churn[i]);
         epoch_unregister();
         return exit_code;
 }
