@@ -48,6 +48,7 @@ struct batch {
         size_t next_bytes;                       /* 0: its blocks are not done, else one more than which probe */
         const struct byte_program *byte_program; /* NULL: no pattern asks for beginnings */
         const struct program *programs[MATCH_BATCH_MAX]; /* NULL: nothing to look for by tokens */
+        bool has_cold;                                   /* any of those that were gathered so far */
         bool has_empties;                                /* any of them */
         uint32_t empties[MATCH_BATCH_MAX];               /* then: which tokens of each are empty */
         struct round round;
@@ -131,6 +132,8 @@ static inline FORM_TARGET void read_subjects(struct batch *batch)
                         batch->programs[i] = NULL;
                 return;
         }
+        for (size_t i = 0; i < batch->subjects_count; i++)
+                round_fetch(batch->texts[i].bytes);
         for (size_t i = 0; i < batch->subjects_count; i++) {
                 struct subject *subject = &batch->subjects[i];
                 if (unlikely(!form_read(subject, &batch->table->secrets, batch->texts[i]))) {
@@ -200,6 +203,7 @@ static inline __attribute__((always_inline)) FORM_TARGET bool gather_tokens(stru
                                                                             const struct program *program)
 {
         struct round *round = &batch->round;
+        batch->has_cold |= program->has_cold;
         if (round->count > ROUND_MAX - BLOCK_SHAPES)
                 return false;
         if (!program->is_whole_only)
@@ -545,8 +549,10 @@ static __attribute__((noinline)) FORM_TARGET bool settle_globs(struct batch *bat
                 if (!holds(batch, key_index, id) ||
                     !pattern_matches(kept_text_span(record->text), record->text->shape, batch->texts[subject]))
                         continue;
-                if (!found_add(found, subject, id))
+                if (!found_add(found, subject, id)) {
+                        found->sets_done = subject;
                         return false;
+                }
                 found->sets[subject].reactors |= atomic_load_explicit(&record->reactors, memory_order_acquire);
         }
         return true;
@@ -570,10 +576,12 @@ static inline FORM_TARGET bool settle(struct batch *batch, struct cold_walk *wal
                         if (id == PATTERN_NONE)
                                 continue;
                 }
-                if (found->sets_done < subject && unlikely(!complete(batch, walk, found, subject)))
+                if (unlikely(batch->has_cold) && !complete(batch, walk, found, subject))
                         return false;
-                if (unlikely(!found_add(found, subject, id)))
+                if (unlikely(!found_add(found, subject, id))) {
+                        found->sets_done = subject;
                         return false;
+                }
                 found->sets[subject].reactors |=
                         atomic_load_explicit(&batch->table->records[id].reactors, memory_order_acquire);
         }
@@ -590,6 +598,7 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.next_subject = 0;
         batch.next_block = 0;
         batch.next_bytes = 0;
+        batch.has_cold = false;
         /* Pairs with the release in publish_bytes: the program is complete. */
         batch.byte_program = atomic_load_explicit(&table->byte_program, memory_order_acquire);
         batch.lines = index_lines(&table->index);
