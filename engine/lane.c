@@ -294,13 +294,14 @@ static bool lane_is_kept_waiting(const struct lane *lane)
 
 void lane_set_lag(struct lanes *lanes, struct lane *lane, struct lag lag)
 {
-        bool may_be_dropped = (DROPPABLE_POLICIES >> lag.policy & 1) != 0;
+        bool may_be_dropped = (DROPPABLE_POLICIES >> lag.policy & 1) != 0, was_patient = lane_is_patient(lane);
         uint64_t *limit = may_be_dropped ? &lane->skip_bytes : &lane->cut_bytes;
         if (lag.limit_bytes < *limit)
                 *limit = lag.limit_bytes;
         lane->policies |= (uint8_t)(1u << lag.policy);
-        if (list_is_linked(&lane->waiting_link))
-                lane_wait(lanes, lane, io_now_ns(lanes->io)); /* its patience may have changed */
+        /* Into the other list at its end: its clock starts anew, but no more often than its patience can change. */
+        if (list_is_linked(&lane->waiting_link) && lane_is_patient(lane) != was_patient)
+                lane_wait(lanes, lane, io_now_ns(lanes->io));
 }
 
 /* Publishers of what has the policy block wait from here on. */

@@ -388,6 +388,21 @@ def _():
         stuck.close()
 
 
+@it('cuts a reader that takes nothing, however often it subscribes')
+def _():
+    with Server('spate', flags=['--admin', '127.0.0.1:0', '--max-stall', '300ms', '--send-buffer', '64KiB']) as server:
+        admin = admin_of(server)
+        stuck = owe(server, b'busy', 4000)
+        deadline = time.monotonic() + SECONDS
+        number = 0
+        while metrics(admin)['spate_deliveries_dropped_total{reason="slow_consumer"}'] == 0:
+            assert time.monotonic() < deadline, 'it goes on for ever'
+            number += 1
+            stuck.sendall(b'SUB other.%d o%d\r\n' % (number, number))
+            time.sleep(0.02)
+        stuck.close()
+
+
 @it('counts what was on its way to a connection that broke')
 def _():
     events = 3000
