@@ -1,19 +1,16 @@
 /* portholder: see portholder.h. */
 #include "engine/portholder.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/socketholder.h"
+#include "io/address.h"
 
 const char *portholder_name(const char *address, char *out, size_t out_size)
 {
-        const char *colon = strrchr(address, ':');
-        unsigned port = colon == NULL ? 0 : (unsigned)strtoul(colon + 1, NULL, 10);
-        struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-        int pid = socketholder_find((const struct sockaddr *)&any);
+        struct io_address parsed;
+        int pid = address_parse(address, &parsed) != 0 ? -1 : socketholder_find(address_socket(&parsed));
         char path[64], name[32] = "?";
         snprintf(out, out_size, "another process");
         if (pid < 0)

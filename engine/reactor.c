@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/hostport.h"
 #include "engine/door.h"
 #include "engine/publish.h"
 #include "engine/question.h"
@@ -217,10 +218,9 @@ int reactor_listen_shared(struct reactor *reactor, const char *address, enum io_
                 int error = io_listen_shared(reactor->io, address, sharing, i, bound);
                 if (error != 0)
                         return error;
-                const char *colon = strrchr(bound, ':');
                 reactor->listeners[i] = protocol;
                 reactor->listener_numbers[i] = reactor->listen_number;
-                reactor->listener_ports[i] = (uint16_t)(colon == NULL ? 0 : strtoul(colon + 1, NULL, 10));
+                reactor->listener_ports[i] = hostport_of(span_of_text(bound)).port;
                 return 0;
         }
         return -ENOSPC;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#include "engine/base/hostport.h"
 #include "engine/door.h"
 #include "engine/publish.h"
 #include "engine/queuegroup.h"
@@ -56,13 +57,11 @@ static void session_say_subscription_violation(struct reactor *reactor, struct s
 static void session_say_info(struct reactor *reactor, struct session *session)
 {
         uint8_t text[2048];
-        const char *address = session->peer.address;
-        const char *colon = strrchr(address, ':');
         struct nats_info info = {
                 .server_id = span_of_text(reactor->server_id),
                 .server_name = span_of_text(reactor->server_name),
                 .host = SPAN("0.0.0.0"),
-                .client_ip = span_of(address, colon == NULL ? strlen(address) : (size_t)(colon - address)),
+                .client_ip = hostport_of(span_of_text(session->peer.address)).host,
                 .port = reactor->listener_ports[session->peer.listener],
                 .client_id = session->client_id,
                 .payload_bytes_max = reactor->settings.nats.payload_bytes_max,

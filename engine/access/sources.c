@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "engine/base/hostport.h"
 #include "engine/base/bits.h"
 #include "engine/base/random.h"
 
@@ -19,13 +20,11 @@ struct source source_of(struct span address)
 {
         struct source source = {.bytes = {0}};
         char text[INET6_ADDRSTRLEN] = "";
-        const uint8_t *colon = address.size == 0 ? NULL : memrchr(address.bytes, ':', address.size);
-        size_t size = colon == NULL ? 0 : (size_t)(colon - address.bytes);
-        bool is_v6 = size >= 2 && address.bytes[0] == '[' && address.bytes[size - 1] == ']';
-        size -= is_v6 ? 2 : 0;
-        if (size == 0 || size >= sizeof text)
+        struct hostport parts = hostport_of(address);
+        bool is_v6 = parts.is_bracketed;
+        if (parts.host.size == 0 || parts.host.size >= sizeof text)
                 return source;
-        memcpy(text, address.bytes + is_v6, size);
+        span_copy((uint8_t *)text, parts.host);
         char *zone = strchr(text, '%');
         if (zone != NULL)
                 *zone = '\0';

@@ -8,6 +8,7 @@
 
 #include "engine/admin/jsontext.h"
 #include "engine/admin/natstext.h"
+#include "engine/base/hostport.h"
 #include "engine/base/best.h"
 #include "engine/queuegroup.h"
 
@@ -161,20 +162,11 @@ static void write_text(FILE *out, const char *name, struct span text)
         json_decref(json);
 }
 
-/* HOST and PORT of "HOST:PORT" and "[HOST]:PORT"; a UNIX socket has no port. */
 static void write_address(FILE *out, const char *address)
 {
-        const char *colon = strrchr(address, ':');
-        struct span host = span_of_text(address);
-        unsigned long port = 0;
-        if (strncmp(address, "unix", 4) != 0 && colon != NULL) {
-                host.size = (size_t)(colon - address);
-                port = strtoul(colon + 1, NULL, 10);
-                if (host.size >= 2 && host.bytes[0] == '[')
-                        host = span_of(host.bytes + 1, host.size - 2);
-        }
-        write_text(out, "ip", host);
-        fprintf(out, ",\"port\":%lu", port);
+        struct hostport parts = hostport_of(span_of_text(address));
+        write_text(out, "ip", parts.host);
+        fprintf(out, ",\"port\":%u", parts.port);
 }
 
 /* May one more be listed, the `count`th of its connection? Takes what it is about to cost. */
