@@ -77,6 +77,21 @@ class Layers(Tree):
         self.assertTrue(self.broken_by('engine/main.c', '#include <rte_mbuf.h>'))
 
 
+class Planting(unittest.TestCase):
+    def test_every_kept_fault_says_what_it_is(self):
+        status, said = run('mutants', '--list')
+        self.assertEqual(status, 0)
+        self.assertIn('matcher/second_mark', said)
+        for line in said.splitlines():
+            self.assertRegex(line, r'^\w+/\w+ +[^ ?]')
+
+    def test_a_name_that_is_none_is_refused(self):
+        done = subprocess.run([os.path.join(SCRIPTS, 'mutants'), 'matcher/no_such'], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('matcher/no_such: neither a folder nor a fault', done.stderr)
+
+
 class Counting(Tree):
     def tally(self, *files):
         status, said = run('tally', *files)
