@@ -33,7 +33,10 @@ int table_publish(struct match_table *table, uint64_t depths)
         struct program *made[MATCH_TOKENS_MAX + 1] = {NULL};
         for (uint64_t left = depths; left != 0; left &= left - 1) {
                 size_t depth = (size_t)__builtin_ctzll(left);
-                if (program_new(&made[depth], &table->shapes, &table->secrets, table->move.skip_code, depth) == 0)
+                /* What moves is hidden where it is looked for, and nowhere else. */
+                bool has_move = shape_depths(table->move.shape) >> depth & 1;
+                uint64_t skip_code = has_move ? table->move.skip_code : SHAPE_CODE_NONE;
+                if (program_new(&made[depth], &table->shapes, &table->secrets, skip_code, depth) == 0)
                         continue;
                 for (size_t i = 1; i < depth; i++)
                         free(made[i]);

@@ -134,6 +134,8 @@ static void hang(struct cold *cold, uint32_t parent, uint32_t child, struct subj
         uint64_t literals = atomic_load_explicit(&node->literals, memory_order_relaxed);
         atomic_store_explicit(&node->literals, literals | cold_literal(token), memory_order_release);
         index_insert(&cold->edges, cold_edge(cold, parent, token), child, true);
+        /* A pattern may bring many edges, and a copy has to keep up with them all. */
+        index_grow_on(&cold->edges);
         node->edges_count++;
 }
 
@@ -169,7 +171,6 @@ int cold_add(struct cold *cold, struct shape shape, const struct subject_key *to
         for (size_t i = made_count; i-- > 0;)
                 hang(cold, cold->nodes[made[i]].parent, made[i], tokens[known + i]);
         cold->patterns_count++;
-        index_grow_on(&cold->edges);
         return 0;
 }
 

@@ -176,7 +176,7 @@ void index_insert(struct lines_index *index, struct subject_key key, uint32_t id
 /* False: it was not there. */
 bool index_remove(struct lines_index *index, struct subject_key key, uint32_t id, bool is_filtered);
 bool index_has(const struct lines_index *index, struct subject_key key, uint32_t id, bool is_filtered);
-/* With each change, and once a turn: a step of the copy. */
+/* With each change, which is one entry at most, and once a turn: a step of the copy. */
 void index_grow_on(struct lines_index *index);
 
 static inline struct lines *index_lines(const struct lines_index *index)

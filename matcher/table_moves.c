@@ -111,9 +111,11 @@ static int copy(struct match_table *table, pattern_id id, const struct subject_k
         if (index_has(&table->index, key, id, true))
                 return 0;
         int error = index_make_room(&table->index, 1);
-        if (error == 0)
-                index_insert(&table->index, key, id, true);
-        return error;
+        if (error != 0)
+                return error;
+        index_insert(&table->index, key, id, true);
+        index_grow_on(&table->index);
+        return 0;
 }
 
 static void clear(struct match_table *table, pattern_id id, const struct subject_key *tokens)

@@ -100,6 +100,30 @@ static void a_tree_of_many_edges_grows(void **state)
         tree_fini(&tree);
 }
 
+/* Each pattern brings 32 edges: the copy into larger lines has to keep up with that. */
+static void a_tree_of_deep_branches_grows_as_fast_as_they_come(void **state)
+{
+        (void)state;
+        struct tree tree;
+        struct subject_key tokens[MATCH_TOKENS_MAX];
+        tree_init(&tree);
+        for (uint32_t round = 0; round < 2; round++) {
+                for (uint32_t i = 0; i < 1000; i++) {
+                        char text[512], *end = text;
+                        for (uint32_t j = 0; j < MATCH_TOKENS_MAX; j++)
+                                end += sprintf(end, "%s%u-%u", j == 0 ? "" : ".", i, j);
+                        struct shape shape = read_pattern(text, tokens);
+                        if (round == 0)
+                                assert_int_equal(cold_add(&tree.cold, shape, tokens, i), 0);
+                        assert_int_equal(find(&tree, text), i);
+                        if (round == 1)
+                                assert_true(cold_remove(&tree.cold, shape, tokens, i));
+                }
+        }
+        assert_int_equal(tree.cold.edges.entries_count, 0);
+        tree_fini(&tree);
+}
+
 /* Pattern `number` of the shape that has stars where `stars` says, of eight tokens. */
 static void make_pattern(char text[64], unsigned stars, unsigned number)
 {
@@ -173,12 +197,82 @@ static void in_a_crowd_of_shapes_those_of_many_patterns_are_hot(void **state)
         match_table_free(table);
 }
 
+/* Many more patterns than the lines have room for: what comes meanwhile must find some all the same. */
+static void nobody_is_refused_because_a_populous_shape_moves(void **state)
+{
+        (void)state;
+        enum { MANY = 5000 };
+        struct match_form form = form_portable;
+        struct match_limits limits = {.patterns_max = 2 * MANY};
+        struct match_table *table;
+        pattern_id id;
+        char text[64];
+        form.shapes_hot = 1;
+        assert_int_equal(form_table_new(&table, &limits, secret, &form), 0);
+        assert_int_equal(match_add(table, SPAN("*.b"), MATCH_NATS, 0, &id), 0);
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(text, sizeof text, "a%u.*", i);
+                assert_int_equal(match_add(table, span_of_text(text), MATCH_NATS, 0, &id), 0);
+        }
+        struct shape shape = {.stars = 2, .tokens_count = 2};
+        assert_false(shapes_find(&table->shapes, shape)->is_hot);
+        unsigned turns = 0;
+        for (; turns < 100 && !(shapes_find(&table->shapes, shape)->is_hot && table->move.step == MOVE_NONE); turns++) {
+                epoch_quiescent();
+                match_collect(table);
+                snprintf(text, sizeof text, "new%u", turns);
+                assert_int_equal(match_add(table, span_of_text(text), MATCH_NATS, 0, &id), 0);
+        }
+        /* A step has 1024 patterns: two times five of them for each of two shapes, and as many again for the rest. */
+        assert_in_range(turns, 1, 40);
+        match_table_free(table);
+}
+
+/* What a program hides of a shape on its way is nothing to those of other depths. */
+static void a_move_leaves_other_depths_as_they_are(void **state)
+{
+        (void)state;
+        struct match_form form = form_portable;
+        struct match_limits limits = {.patterns_max = 5000};
+        struct match_table *table;
+        pattern_id id;
+        char text[64];
+        form.shapes_hot = 1;
+        assert_int_equal(form_table_new(&table, &limits, secret, &form), 0);
+        assert_int_equal(match_add(table, SPAN("*.b"), MATCH_NATS, 0, &id), 0);
+        for (unsigned i = 0; i < 1000; i++) {
+                snprintf(text, sizeof text, "a%u.*", i);
+                assert_int_equal(match_add(table, span_of_text(text), MATCH_NATS, 0, &id), 0);
+        }
+        unsigned depth = 3;
+        for (int i = 0; i < 40; i++) {
+                epoch_quiescent();
+                match_collect(table);
+                if (depth < MATCH_TOKENS_MAX && table->move.step != MOVE_NONE) {
+                        char *end = text;
+                        for (unsigned j = 0; j + 1 < depth; j++)
+                                end += sprintf(end, "a.");
+                        sprintf(end, "*");
+                        assert_int_equal(match_add(table, span_of_text(text), MATCH_NATS, 0, &id), 0);
+                        depth++;
+                }
+        }
+        assert_in_range(depth, 6, MATCH_TOKENS_MAX);
+        assert_int_equal(table->move.step, MOVE_NONE);
+        for (unsigned i = 3; i < depth; i++)
+                assert_false(program_of(table, i)->has_cold);
+        match_table_free(table);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_branch_comes_and_goes_with_the_patterns_that_need_it),
                 cmocka_unit_test(a_tree_of_many_edges_grows),
+                cmocka_unit_test(a_tree_of_deep_branches_grows_as_fast_as_they_come),
                 cmocka_unit_test(in_a_crowd_of_shapes_those_of_many_patterns_are_hot),
+                cmocka_unit_test(nobody_is_refused_because_a_populous_shape_moves),
+                cmocka_unit_test(a_move_leaves_other_depths_as_they_are),
         };
         epoch_register();
         int failed = cmocka_run_group_tests(tests, NULL, NULL);
