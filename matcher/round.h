@@ -601,7 +601,6 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.has_cold = false;
         /* Pairs with the release in publish_bytes: the program is complete. */
         batch.byte_program = atomic_load_explicit(&table->byte_program, memory_order_acquire);
-        batch.lines = index_lines(&table->index);
         struct cold_walk walk;
         walk.mode = COLD_NOT_YET;
         struct found found = {.ids = ids, .ids_count = 0, .ids_max = ids_max, .sets = sets, .sets_done = 0};
@@ -609,6 +608,8 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         for (size_t i = 0; i < subjects_count; i++)
                 sets[i] = (struct match_set){.ids = NULL};
         read_subjects(&batch);
+        /* Behind the programs: what one of them looks for in lines may be in those alone that came before it. */
+        batch.lines = index_lines(&table->index);
         while (gather(&batch))
                 if (!settle(&batch, &walk, &found, look(&batch)))
                         return place_sets(&found, found.sets_done);
