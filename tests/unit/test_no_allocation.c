@@ -78,17 +78,15 @@ static void an_event_costs_no_allocation(void **state)
         assert_int_equal(reactor_listen(reactor, "127.0.0.1:0", &session_protocol, bound), 0);
         unsigned port = (unsigned)strtoul(strrchr(bound, ':') + 1, NULL, 10);
         static const char *const hellos[] = {
-                "CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB ev.> 1\r\nPING\r\n", /* a cohort */
-                "CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB ev.> 1\r\nSUB _INBOX.x.* "
-                "2\r\nPING\r\n",                                                           /* and
-                                                                                              something
-                                                                                              private
-                                                                                            */
-                "CONNECT {\"verbose\":false}\r\nSUB ev.a workers 1\r\nPING\r\n",           /* a queue group */
-                "CONNECT {\"verbose\":false}\r\nSUB *.a 1\r\nUNSUB 1 1000000\r\nPING\r\n", /* private,
-                                                                                            * without
-                                                                                            * headers
-                                                                                            */
+                /* a cohort */
+                "CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB ev.> 1\r\nPING\r\n",
+                /* and something private */
+                ("CONNECT {\"verbose\":false,\"headers\":true}\r\nSUB ev.> 1\r\nSUB _INBOX.x.* "
+                 "2\r\nPING\r\n"),
+                /* a queue group */
+                "CONNECT {\"verbose\":false}\r\nSUB ev.a workers 1\r\nPING\r\n",
+                /* private, without headers */
+                "CONNECT {\"verbose\":false}\r\nSUB *.a 1\r\nUNSUB 1 1000000\r\nPING\r\n",
         };
         for (int i = 0; i < SUBSCRIBERS; i++)
                 clients[i] = client_open(port, hellos[i % 4]);
