@@ -13,6 +13,7 @@
 #include "engine/base/random.h"
 #include "matcher/table.h"
 #include "tests/oracle/match_oracle.h"
+#include "tests/oracle/match_rest.h"
 
 static const uint8_t secret[16] = "sixteen byte key";
 
@@ -227,41 +228,10 @@ static void model_turn(const struct model *model)
                 match_collect(model->tables[i]);
 }
 
-/* Nothing of any pattern is left: no slot, no count, no shape, no id that is neither fresh nor free. */
-static void check_table_empty(struct match_table *table)
-{
-        for (int i = 0; i < 1000 && (table->index.growing != NULL || table->move.step != MOVE_NONE ||
-                                     table->leaving != PATTERN_NONE || table->bin.waiting_count > 0);
-             i++) {
-                epoch_quiescent();
-                match_collect(table);
-        }
-        match_collect(table);
-        const struct lines *lines = index_lines(&table->index);
-        for (size_t i = 0; i <= lines->mask; i++) {
-                assert_true(atomic_load(&lines->line[i].passed) == 0);
-                for (size_t j = 0; j < LINE_SLOTS; j++)
-                        assert_true(atomic_load(&lines->line[i].slots[j]) == 0);
-        }
-        for (size_t depth = 0; depth <= MATCH_TOKENS_MAX; depth++)
-                assert_null(atomic_load(&table->programs[depth]));
-        assert_int_equal(match_patterns_count(table), 0);
-        assert_int_equal(table->cold.patterns_count, 0);
-        assert_int_equal(table->cold.edges.entries_count, 0);
-        size_t nodes_count = 0;
-        for (uint32_t node = table->cold.nodes_free; node != COLD_NONE; node = table->cold.nodes[node].parent)
-                nodes_count++;
-        assert_int_equal(nodes_count + 1, table->cold.nodes_fresh);
-        size_t free_count = 0;
-        for (pattern_id id = table->ids_free; id != PATTERN_NONE; id = (pattern_id)table->records[id].key_lo)
-                free_count++;
-        assert_int_equal(free_count, table->ids_fresh);
-}
-
 static void check_empty(const struct model *model)
 {
         for (size_t i = 0; i < model->tables_count; i++)
-                check_table_empty(model->tables[i]);
+                rest_check(model->tables[i]);
 }
 
 /* Every text of up to `depth` of these tokens. */
