@@ -156,7 +156,9 @@ static struct sim *draw_listening(struct simnet *net, uint32_t listener)
 static void accept_arrives(const struct happening *happening)
 {
         struct sim_peer *peer = happening->peer;
-        struct sim *sim = draw_listening(happening->net, peer->listener);
+        struct sim *sim = simnet_chance(happening->net, happening->net->settings.refuse)
+                                  ? NULL
+                                  : draw_listening(happening->net, peer->listener);
         struct slot *slot = sim != NULL ? slot_take(sim, &peer->id) : NULL;
         if (slot == NULL) {
                 if (sim != NULL)
@@ -204,7 +206,7 @@ static void datagram_arrives(const struct happening *happening)
                         }
                 }
         }
-        free(datagram);
+        sim_free(datagram);
 }
 
 static void datagram_leaves(const struct happening *happening)
@@ -232,13 +234,13 @@ static void tell_datagrams(struct sim *sim, struct simnews *news)
                                                        .id = socket->id,
                                                        .span = simnews_guard(news, datagram->bytes, datagram->size),
                                                        .from = (const struct io_address *)(const void *)from.bytes});
-                        free(datagram);
+                        sim_free(datagram);
                 }
                 if (socket->closing && !simnews_is_full(news)) {
                         slot_give(sim, socket->id);
                         list_remove(&socket->link);
                         simnews_tell(news, 0, (struct io_event){.kind = IO_CLOSED, .id = socket->id});
-                        free(socket);
+                        sim_free(socket);
                 }
         }
 }
@@ -274,7 +276,7 @@ static void tell_all(struct sim *sim, struct simnews *news)
         for (size_t i = 0; i < count; i++)
                 if (!simnews_waits(peers[i]))
                         list_remove(&peers[i]->ready);
-        free(peers);
+        sim_free(peers);
 }
 
 static bool anything_to_tell(struct sim *sim)
@@ -400,6 +402,8 @@ static int operation_poll(struct io *io, struct io_event *events, int events_max
         /* A turn takes time, so that polling with deadline 0 gets somewhere. */
         uint64_t turn_ns =
                 net->settings.turn_min_ns + simnet_draw(net, net->settings.turn_max_ns - net->settings.turn_min_ns + 1);
+        if (simnet_chance(net, net->settings.jump))
+                turn_ns += simnet_draw(net, net->settings.jump_max_ns + 1);
         uint64_t now_ns = net->now_ns + turn_ns;
         simnet_happen_until(net, now_ns);
         net->now_ns = now_ns;
@@ -479,7 +483,7 @@ static void operation_close(struct io *io, io_id id, bool reset)
         simnet_step(sim->net, "io_close", peer == NULL ? 0 : peer->number, reset, id);
         if (peer == NULL) {
                 slot->socket->closing = true;
-                list_for_each(&slot->socket->arrived, link) free(list_entry(link, struct datagram, link));
+                list_for_each(&slot->socket->arrived, link) sim_free(list_entry(link, struct datagram, link));
                 list_init(&slot->socket->arrived);
                 return;
         }
@@ -549,7 +553,7 @@ static int operation_listen(struct io *io, const char *address, enum io_sharing 
 
 static void rows_free(struct list *rows)
 {
-        list_for_each(rows, link) free(list_entry(link, struct address_row, link));
+        list_for_each(rows, link) sim_free(list_entry(link, struct address_row, link));
         list_init(rows);
 }
 
@@ -572,7 +576,9 @@ static int operation_connect(struct io *io, const char *address, io_id *id)
         peer->id = *id;
         slot->peer = peer;
         simpeer_step(peer, "io_connect", 0, 0);
-        simpeer_send_to_engine(peer, "connect", connect_arrives, has_address(&sim->net->answers, address));
+        bool is_answered =
+                has_address(&sim->net->answers, address) && !simnet_chance(sim->net, sim->net->settings.refuse);
+        simpeer_send_to_engine(peer, "connect", connect_arrives, is_answered);
         return 0;
 }
 
@@ -635,7 +641,7 @@ static bool operation_datagram_send(struct io *io, io_id id, const struct io_add
 
 static void datagrams_free(struct list *datagrams)
 {
-        list_for_each(datagrams, link) free(list_entry(link, struct datagram, link));
+        list_for_each(datagrams, link) sim_free(list_entry(link, struct datagram, link));
 }
 
 /* The last one takes the network with it. */
@@ -645,7 +651,7 @@ static void net_free(struct simnet *net)
         rows_free(&net->answers);
         datagrams_free(&net->datagrams_out);
         simnet_fini(net);
-        free(net);
+        sim_free(net);
 }
 
 static void operation_stop(struct io *io)
@@ -664,13 +670,13 @@ static void operation_stop(struct io *io)
         {
                 struct socket *socket = list_entry(link, struct socket, link);
                 datagrams_free(&socket->arrived);
-                free(socket);
+                sim_free(socket);
         }
         rows_free(&sim->listeners);
         simguards_fini(&sim->guards);
-        free(sim->slots);
+        sim_free(sim->slots);
         list_remove(&sim->link);
-        free(sim);
+        sim_free(sim);
         if (list_is_empty(&net->sims))
                 net_free(net);
 }
@@ -700,14 +706,9 @@ static const struct io_operations operations = {
 
 static struct sim *sim_new(const struct io_settings *settings)
 {
-        struct sim *sim = calloc(1, sizeof(*sim));
+        struct sim *sim = sim_allocate_zeroed(sizeof(*sim));
         uint32_t conns_max = settings->conns_max == 0 ? 1024 : settings->conns_max;
-        struct slot *slots = calloc(conns_max, sizeof(*slots));
-        if (sim == NULL || slots == NULL) {
-                free(slots);
-                free(sim);
-                return NULL;
-        }
+        struct slot *slots = sim_allocate_zeroed(conns_max * sizeof(*slots));
         *sim = (struct sim){.settings = *settings, .slots = slots, .slot_free = SLOT_NONE};
         sim->settings.conns_max = conns_max;
         if (sim->settings.receive_buffer_bytes == 0)
@@ -742,14 +743,7 @@ int sim_start(struct io **io, const struct io_settings *settings, const struct s
 {
         struct sim_settings net_settings = *sim_settings;
         struct sim *sim = sim_new(settings);
-        struct simnet *net = calloc(1, sizeof(*net));
-        *io = NULL;
-        if (sim == NULL || net == NULL) {
-                free(sim == NULL ? NULL : sim->slots);
-                free(sim);
-                free(net);
-                return -ENOMEM;
-        }
+        struct simnet *net = sim_allocate_zeroed(sizeof(*net));
         if (settings->send_buffer_bytes != 0)
                 net_settings.send_buffer_bytes = settings->send_buffer_bytes;
         simnet_init(net, &net_settings);
@@ -760,9 +754,6 @@ int sim_start(struct io **io, const struct io_settings *settings, const struct s
 int sim_join(struct io **io, struct io *first, const struct io_settings *settings)
 {
         struct sim *sim = sim_new(settings);
-        *io = NULL;
-        if (sim == NULL)
-                return -ENOMEM;
         enter(sim, net_of(first), io);
         simnet_step(net_of(first), "sim_join", 0, sim->number, 0);
         return 0;
@@ -788,6 +779,21 @@ uint64_t sim_trace_hash(const struct io *io)
 uint64_t sim_steps(const struct io *io)
 {
         return sim_of_const(io)->net->steps;
+}
+
+void sim_note(struct io *io, const char *what, uint32_t number, uint64_t a, uint64_t b)
+{
+        simnet_step(net_of(io), what, number, a, b);
+}
+
+void sim_trace_last(const struct io *io, size_t count, FILE *to)
+{
+        simnet_trace_last(sim_of_const(io)->net, count, to);
+}
+
+bool sim_is_allocating(void)
+{
+        return sim_allocating > 0;
 }
 
 size_t sim_lent_bytes(const struct io *io)
@@ -822,7 +828,7 @@ struct calling {
 static void call_happens(const struct happening *happening)
 {
         struct calling calling = *(const struct calling *)happening->owned;
-        free(happening->owned);
+        sim_free(happening->owned);
         calling.call(calling.context);
 }
 
@@ -916,6 +922,6 @@ ssize_t sim_datagram_read(struct io *io, void *bytes, size_t size, char to[IO_AD
         if (size > 0 && datagram->size > 0)
                 memcpy(bytes, datagram->bytes, datagram->size < size ? datagram->size : size);
         io_address_text(&datagram->address, to);
-        free(datagram);
+        sim_free(datagram);
         return datagram_size;
 }

@@ -51,9 +51,12 @@ struct sim_settings {
         uint16_t retransmit;    /* of a segment (SIM_TCP): its lent bytes are read a second time */
         uint16_t split;         /* of an event: only a part of the bytes at hand is told by it */
         uint16_t coalesce;      /* of an arrival: it waits so that the next ones are told together with it */
+        uint16_t refuse;        /* of a wish to connect, either way: nobody answers */
         uint16_t reset;         /* of a segment: the peer resets the connection when it arrives */
         uint16_t stall;         /* of a segment: the peer stops to read for a while when it arrives */
         uint16_t datagram_loss; /* of a datagram, either way */
+        uint16_t jump;          /* of an io_poll(): meanwhile the machine was asleep, up to jump_max_ns */
+        uint64_t jump_max_ns;
         uint64_t stall_max_ns;
         uint64_t linger_max_ns; /* SIM_TCP: how long a closed connection waits for acknowledgements before it breaks */
 
@@ -66,12 +69,12 @@ struct sim_settings sim_settings_calm(uint64_t seed, enum sim_mode mode);
 /* Everything drawn from the seed: each fault is absent, rare or frequent, windows from tiny to large. */
 struct sim_settings sim_settings_rough(uint64_t seed, enum sim_mode mode);
 
-/* 0 or -ENOMEM. Both settings are copied. Of `settings` conns_max, receive_buffer_bytes and send_buffer_bytes count; 0
- * means a default. Ended by io_stop(), which frees the peers, too. */
+/* 0: memory of its own it always has. Both settings are copied. Of `settings` conns_max, receive_buffer_bytes and
+ * send_buffer_bytes count; 0 means a default. Ended by io_stop(), which frees the peers, too. */
 int sim_start(struct io **io, const struct io_settings *settings, const struct sim_settings *sim_settings);
 
 /* Another reactor on the network that `first` is on: ids, borrowed bytes and statistics of its own. Listeners of the
- * same number on several share the connections by chance. 0 or -ENOMEM. Of `settings` conns_max and
+ * same number on several share the connections by chance. 0. Of `settings` conns_max and
  * receive_buffer_bytes count. Its io_stop() resets its connections; the last one on the network frees that. */
 int sim_join(struct io **io, struct io *first, const struct io_settings *settings);
 /* The reactor of `io` will not turn before `until_ns` (its core is somebody else's, or it starts late): nobody waits
@@ -97,6 +100,14 @@ uint64_t sim_steps(const struct io *io);
 size_t sim_lent_bytes(const struct io *io);
 /* Living ids: connections and datagram sockets. */
 size_t sim_ids_count(const struct io *io);
+/* A step of the world's own: it enters the hash and the trace. `what` is static. */
+void sim_note(struct io *io, const char *what, uint32_t number, uint64_t a, uint64_t b);
+/* The last steps, at most `count` (and SIM_STEPS_KEPT), the oldest first, as --trace would have had them. They are kept
+ * always. */
+#define SIM_STEPS_KEPT 1024
+void sim_trace_last(const struct io *io, size_t count, FILE *to);
+/* The simulation itself is asking the heap: neither the engine nor the world. For who counts or fails allocations. */
+bool sim_is_allocating(void);
 /* Calls `call` inside the io_poll() that reaches `at_ns`. It may use the sim_ functions, but not those of io.h. */
 void sim_call_at(struct io *io, uint64_t at_ns, void (*call)(void *context), void *context);
 
@@ -125,6 +136,10 @@ size_t sim_peer_unsent_bytes(const struct sim_peer *peer);
 /* Copies out at most `size` of the bytes that came, oldest first. Returns how many. */
 size_t sim_peer_read(struct sim_peer *peer, void *bytes, size_t size);
 size_t sim_peer_readable_bytes(const struct sim_peer *peer);
+/* The same without a copy: what there is, good until anything is done with the peer or anybody polls; and away with the
+ * first `size` of it. */
+struct span sim_peer_peek(const struct sim_peer *peer);
+void sim_peer_drop(struct sim_peer *peer, size_t size);
 
 void sim_peer_stall(struct sim_peer *peer);
 /* Ends stalls by chance, too. */

@@ -7,13 +7,35 @@
 
 #include "engine/base/check.h"
 
-/* A simulation that runs out of memory proves nothing. */
-static inline void *sim_allocate(size_t size)
+/* Not 0 while the simulation asks for memory of its own, so that a test that fails or counts the engine's can tell. */
+extern int sim_allocating;
+
+/* As realloc(), NULL included. A simulation that runs out of memory proves nothing. */
+static inline void *sim_reallocate(void *memory, size_t size)
 {
-        void *memory = malloc(size);
+        sim_allocating++;
+        memory = realloc(memory, size);
+        sim_allocating--;
         if (memory == NULL)
                 abort();
         return memory;
+}
+
+static inline void *sim_allocate(size_t size)
+{
+        return sim_reallocate(NULL, size);
+}
+
+static inline void *sim_allocate_zeroed(size_t size)
+{
+        return memset(sim_allocate(size), 0, size);
+}
+
+static inline void sim_free(void *memory)
+{
+        sim_allocating++;
+        free(memory);
+        sim_allocating--;
 }
 
 /* Zeroed, it is empty. Ended by simbytes_clear(). */
@@ -27,12 +49,18 @@ static inline void simbytes_push(struct simbytes *bytes, const uint8_t *from, si
         if (size == 0)
                 return;
         if (bytes->start + bytes->size + size > bytes->capacity) {
-                size_t capacity = (bytes->size + size) * 2;
-                uint8_t *data = sim_allocate(capacity);
-                if (bytes->size != 0)
-                        memcpy(data, bytes->data + bytes->start, bytes->size);
-                free(bytes->data);
-                *bytes = (struct simbytes){.data = data, .size = bytes->size, .capacity = capacity};
+                /* Moved to the front where at least half of the room is free: a step for each byte, at worst. */
+                if (bytes->size + size <= bytes->capacity / 2) {
+                        memmove(bytes->data, bytes->data + bytes->start, bytes->size);
+                        bytes->start = 0;
+                } else {
+                        size_t capacity = (bytes->size + size) * 2;
+                        uint8_t *data = sim_allocate(capacity);
+                        if (bytes->size != 0)
+                                memcpy(data, bytes->data + bytes->start, bytes->size);
+                        sim_free(bytes->data);
+                        *bytes = (struct simbytes){.data = data, .size = bytes->size, .capacity = capacity};
+                }
         }
         memcpy(bytes->data + bytes->start + bytes->size, from, size);
         bytes->size += size;
@@ -49,7 +77,7 @@ static inline void simbytes_drop(struct simbytes *bytes, size_t size)
 
 static inline void simbytes_clear(struct simbytes *bytes)
 {
-        free(bytes->data);
+        sim_free(bytes->data);
         *bytes = (struct simbytes){.data = NULL};
 }
 

@@ -19,7 +19,7 @@ struct simlent *simlent_new(struct sim_peer *peer, const struct span *pieces, si
 
 void simlent_free_all(struct sim_peer *peer)
 {
-        list_for_each(&peer->lent, link) free(list_entry(link, struct simlent, link));
+        list_for_each(&peer->lent, link) sim_free(list_entry(link, struct simlent, link));
         list_init(&peer->lent);
 }
 
@@ -85,7 +85,7 @@ uint32_t simlent_give(struct sim_peer *peer, size_t bytes)
                 bytes -= part;
                 if (lent->told == lent->size) {
                         list_remove(&lent->link);
-                        free(lent);
+                        sim_free(lent);
                         peer->sends_count--;
                         sends++;
                 }

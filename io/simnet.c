@@ -6,6 +6,10 @@
 
 #define START_NS (1000 * NS_PER_S)
 
+int sim_allocating;
+
+static_assert((SIM_STEPS_KEPT & (SIM_STEPS_KEPT - 1)) == 0, "a mask finds a step's place");
+
 /* ---- chance, trace, failure ---- */
 
 void simnet_hash_word(struct simnet *net, uint64_t word)
@@ -27,19 +31,40 @@ void simnet_hash_bytes(struct simnet *net, const uint8_t *bytes, size_t size)
         simnet_hash_word(net, rest);
 }
 
+static void step_print(const struct simstep *step, FILE *to)
+{
+        uint64_t ns = step->now_ns - START_NS;
+        fprintf(to, "%llu %llu.%03llu us reactor %u %s conn %u %llu %llu\n", (unsigned long long)step->step,
+                (unsigned long long)(ns / NS_PER_US), (unsigned long long)(ns % NS_PER_US), step->speaking, step->what,
+                step->number, (unsigned long long)step->a, (unsigned long long)step->b);
+}
+
 void simnet_step(struct simnet *net, const char *what, uint32_t number, uint64_t a, uint64_t b)
 {
-        net->steps++;
-        simnet_hash_bytes(net, (const uint8_t *)what, strlen(what));
+        struct simstep *step = &net->last[net->steps++ & (SIM_STEPS_KEPT - 1)];
+        *step = (struct simstep){.step = net->steps,
+                                 .now_ns = net->now_ns,
+                                 .a = a,
+                                 .b = b,
+                                 .what = what,
+                                 .speaking = net->speaking,
+                                 .number = number};
+        /* Each `what` is told from the others by its length and its ends. */
+        size_t size = strlen(what);
+        simnet_hash_word(net, (uint64_t)size << 16 | (uint64_t)(uint8_t)what[0] << 8 | (uint8_t)what[size - 1]);
         simnet_hash_word(net, net->now_ns);
         simnet_hash_word(net, (uint64_t)net->speaking << 32 | number);
         simnet_hash_word(net, a);
         simnet_hash_word(net, b);
         if (net->settings.trace != NULL)
-                fprintf(net->settings.trace, "%llu %llu.%03llu us reactor %u %s conn %u %llu %llu\n",
-                        (unsigned long long)net->steps, (unsigned long long)((net->now_ns - START_NS) / NS_PER_US),
-                        (unsigned long long)((net->now_ns - START_NS) % NS_PER_US), net->speaking, what, number,
-                        (unsigned long long)a, (unsigned long long)b);
+                step_print(step, net->settings.trace);
+}
+
+void simnet_trace_last(const struct simnet *net, size_t count, FILE *to)
+{
+        count = count < SIM_STEPS_KEPT ? count : SIM_STEPS_KEPT;
+        for (uint64_t step = net->steps > count ? net->steps - count : 0; step < net->steps; step++)
+                step_print(&net->last[step & (SIM_STEPS_KEPT - 1)], to);
 }
 
 void simnet_fail(const struct simnet *net, uint32_t number, io_id id, const char *format, ...)
@@ -91,9 +116,7 @@ void simnet_add(struct simnet *net, struct happening happening)
 {
         if (net->heap_count == net->heap_capacity) {
                 net->heap_capacity = net->heap_capacity == 0 ? 256 : net->heap_capacity * 2;
-                net->heap = realloc(net->heap, net->heap_capacity * sizeof(*net->heap));
-                if (net->heap == NULL)
-                        abort();
+                net->heap = sim_reallocate(net->heap, net->heap_capacity * sizeof(*net->heap));
         }
         happening.net = net;
         happening.order = net->order++;
@@ -146,7 +169,9 @@ void simnet_init(struct simnet *net, const struct sim_settings *settings)
         assert(settings->turn_max_ns >= settings->turn_min_ns);
         assert(settings->window_bytes > 0 && settings->send_buffer_bytes > 0 && settings->segment_bytes_max > 0);
         assert(settings->mode == SIM_KERNEL || (settings->sends_max > 0 && settings->lent_bytes_max > 0));
-        *net = (struct simnet){.settings = *settings, .now_ns = START_NS};
+        *net = (struct simnet){.settings = *settings,
+                               .now_ns = START_NS,
+                               .last = sim_allocate_zeroed(SIM_STEPS_KEPT * sizeof(struct simstep))};
         random_init(&net->random, settings->seed);
         simnet_hash_word(net, settings->seed);
         struct list *lists[] = {&net->sims, &net->peers, &net->answered, &net->answers, &net->datagrams_out};
@@ -157,6 +182,7 @@ void simnet_init(struct simnet *net, const struct sim_settings *settings)
 void simnet_fini(struct simnet *net)
 {
         for (size_t i = 0; i < net->heap_count; i++)
-                free(net->heap[i].owned);
-        free(net->heap);
+                sim_free(net->heap[i].owned);
+        sim_free(net->heap);
+        sim_free(net->last);
 }

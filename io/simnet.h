@@ -25,11 +25,19 @@ struct happening {
         void *owned; /* freed by the network when it ends before this happens; else by happen() */
 };
 
+/* A step of the trace, as it is kept. */
+struct simstep {
+        uint64_t step, now_ns, a, b;
+        const char *what;
+        uint32_t speaking, number;
+};
+
 struct simnet {
         struct sim_settings settings;
         struct random random;
         uint64_t now_ns;
         uint64_t hash, steps;
+        struct simstep *last; /* SIM_STEPS_KEPT of them, by step */
         struct happening *heap;
         size_t heap_count, heap_capacity;
         uint64_t order;
@@ -55,8 +63,10 @@ bool simnet_coin(struct simnet *net);
 /* One way, drawn anew. */
 uint64_t simnet_latency_ns(struct simnet *net);
 
-/* One line of the trace: what, which connection (0: none), two numbers. */
+/* One line of the trace: what (static), which connection (0: none), two numbers. */
 void simnet_step(struct simnet *net, const char *what, uint32_t number, uint64_t a, uint64_t b);
+/* See sim_trace_last(). */
+void simnet_trace_last(const struct simnet *net, size_t count, FILE *to);
 void simnet_hash_word(struct simnet *net, uint64_t word);
 void simnet_hash_bytes(struct simnet *net, const uint8_t *bytes, size_t size);
 /* The engine broke a promise: tells seed, step, connection (0: none) and why, and aborts. */

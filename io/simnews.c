@@ -51,7 +51,7 @@ struct span simnews_guard(struct simnews *news, const void *bytes, size_t size)
 
 static void guards_free(struct list *guards)
 {
-        list_for_each(guards, link) free(list_entry(link, struct guard, link));
+        list_for_each(guards, link) sim_free(list_entry(link, struct guard, link));
         list_init(guards);
 }
 

@@ -62,7 +62,7 @@ void simpeer_free(struct sim_peer *peer)
         simbytes_clear(&peer->outbox);
         simbytes_clear(&peer->window);
         simbytes_clear(&peer->inbox);
-        free(peer);
+        sim_free(peer);
 }
 
 /* Mostly as large as it may be, sometimes a few bytes: both ends of a cut must be tried. */
@@ -540,6 +540,16 @@ size_t sim_peer_read(struct sim_peer *peer, void *bytes, size_t size)
         memcpy(bytes, peer->inbox.data + peer->inbox.start, count);
         simbytes_drop(&peer->inbox, count);
         return count;
+}
+
+struct span sim_peer_peek(const struct sim_peer *peer)
+{
+        return peer->inbox.size == 0 ? SPAN_NONE : span_of(peer->inbox.data + peer->inbox.start, peer->inbox.size);
+}
+
+void sim_peer_drop(struct sim_peer *peer, size_t size)
+{
+        simbytes_drop(&peer->inbox, size);
 }
 
 size_t sim_peer_readable_bytes(const struct sim_peer *peer)

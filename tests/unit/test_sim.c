@@ -545,6 +545,78 @@ static void a_reset_ends_the_connection_and_gives_all_back(void **state)
         }
 }
 
+static void who_is_refused_by_chance_never_reaches_the_engine(void **state)
+{
+        (void)state;
+        struct sim_settings settings = sim_settings_calm(6, SIM_KERNEL);
+        struct engine engine;
+        struct sim_peer *peers[20];
+        size_t refused = 0;
+        settings.refuse = SIM_CHANCE_ONE / 2;
+        engine_start(&engine, &settings);
+        for (size_t i = 0; i < array_count(peers); i++)
+                peers[i] = sim_connect(engine.io, 7);
+        engine_run(&engine);
+        for (size_t i = 0; i < array_count(peers); i++) {
+                refused += sim_peer_is_broken(peers[i]);
+                assert_int_equal(sim_peer_is_broken(peers[i]), sim_peer_id(peers[i]) == 0);
+        }
+        assert_in_range(refused, 1, array_count(peers) - 1);
+        assert_int_equal(sim_ids_count(engine.io), array_count(peers) - refused);
+        engine_stop(&engine);
+}
+
+static void the_clock_jumps_where_the_machine_was_asleep(void **state)
+{
+        (void)state;
+        struct sim_settings settings = sim_settings_calm(6, SIM_KERNEL);
+        struct engine engine;
+        settings.jump = SIM_CHANCE_ONE / 4;
+        settings.jump_max_ns = 3600 * NS_PER_S;
+        engine_start(&engine, &settings);
+        uint64_t longest_ns = 0;
+        for (int i = 0; i < 100; i++) {
+                uint64_t before_ns = io_clock_ns(engine.io);
+                engine_turn(&engine, 0);
+                uint64_t took_ns = io_clock_ns(engine.io) - before_ns;
+                longest_ns = took_ns > longest_ns ? took_ns : longest_ns;
+        }
+        assert_in_range(longest_ns, 60 * NS_PER_S, 3600 * NS_PER_S + settings.turn_max_ns);
+        engine_stop(&engine);
+}
+
+/* What is kept for a failure is what the whole trace would have ended with. */
+static void the_last_steps_are_kept_without_a_trace(void **state)
+{
+        (void)state;
+        char *whole = NULL, *kept = NULL;
+        size_t whole_bytes, kept_bytes;
+        struct sim_settings settings = sim_settings_calm(6, SIM_KERNEL);
+        struct engine engine;
+        settings.trace = open_memstream(&whole, &whole_bytes);
+        engine_start(&engine, &settings);
+        struct sim_peer *peer = sim_connect(engine.io, 7);
+        peer_write_pattern(peer, 1, 0, 3000);
+        engine_run(&engine);
+        sim_note(engine.io, "a note", 4, 5, 6);
+        FILE *to = open_memstream(&kept, &kept_bytes);
+        sim_trace_last(engine.io, 10, to);
+        fclose(to);
+        fflush(settings.trace);
+        assert_true(whole_bytes > kept_bytes && kept_bytes > 100);
+        assert_string_equal(whole + whole_bytes - kept_bytes, kept);
+        assert_non_null(strstr(kept, "a note conn 4 5 6\n"));
+        struct span inbox = sim_peer_peek(peer);
+        assert_int_equal(inbox.size, 3000);
+        assert_int_equal(inbox.bytes[7], byte_at(1, 7));
+        sim_peer_drop(peer, 2990);
+        assert_int_equal(peer_check_pattern(peer, 1, 2990), 3000);
+        engine_stop(&engine);
+        fclose(settings.trace);
+        free(whole);
+        free(kept);
+}
+
 static void a_closing_engine_is_seen_as_end_or_as_reset(void **state)
 {
         (void)state;
@@ -1160,6 +1232,9 @@ int main(void)
                 cmocka_unit_test(a_stalled_peer_fills_its_window_and_no_more),
                 cmocka_unit_test(short_sends_come_back_and_are_sent_again),
                 cmocka_unit_test(a_reset_ends_the_connection_and_gives_all_back),
+                cmocka_unit_test(who_is_refused_by_chance_never_reaches_the_engine),
+                cmocka_unit_test(the_clock_jumps_where_the_machine_was_asleep),
+                cmocka_unit_test(the_last_steps_are_kept_without_a_trace),
                 cmocka_unit_test(a_closing_engine_is_seen_as_end_or_as_reset),
                 cmocka_unit_test(a_paused_connection_holds_its_peer_back),
                 cmocka_unit_test(a_closed_peer_answers_with_a_reset),
