@@ -57,6 +57,8 @@
         ROW(RELOADS_REFUSED, "reloads", "result=\"refused\"", "Times that the configuration was read again, by result", COUNTER_TOTAL)                       \
         ROW(RELOAD_IS_TAKEN, "config_last_reload_successful", "", "Was the configuration taken up when it was last read", COUNTER_GAUGE)                     \
         ROW(RELOAD_TIME, "config_last_reload_success_timestamp_seconds", "", "When the configuration was last taken up, since 1970", COUNTER_GAUGE)          \
+        ROW(REACTORS_STUCK, "reactors_stuck", "", "Reactors that have not turned since they were last woken", COUNTER_GAUGE)                                 \
+        ROW(REACTOR_STALLS, "reactor_stalls", "", "Times that a reactor was found not to turn", COUNTER_TOTAL)                                               \
         ROW(TURNS, "turns", "", "Turns of the reactor", COUNTER_TOTAL)                                                                                       \
         ROW(POLLS, "polls", "", "Calls of the backend's poll", COUNTER_TOTAL)                                                                                \
         ROW(SYSTEM_CALLS, "system_calls", "", "System calls made to move bytes", COUNTER_TOTAL)                                                              \

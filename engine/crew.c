@@ -6,6 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/base/faults.h"
+#include "engine/postmortem.h"
 
 struct mate {
         struct reactor *reactor;
@@ -51,6 +55,8 @@ int crew_new(struct crew **out, struct cores *cores, const struct reactor_settin
                 failed = reactor_new(&mate->reactor, &own, cores, NULL);
         }
         crew->count = cores->count;
+        for (unsigned i = 0; failed == 0 && i < crew->count; i++)
+                postmortem_add(i, &crew->mates[i].reactor->flight);
         if (failed != 0) {
                 crew_free(crew);
                 return failed;
@@ -64,6 +70,7 @@ void crew_free(struct crew *crew)
         if (crew == NULL)
                 return;
         assert(crew->running_count == 1);
+        postmortem_close();
         for (unsigned i = crew->count; i-- > 0;)
                 reactor_free(crew->mates[i].reactor);
         free(crew);
@@ -90,6 +97,14 @@ uint64_t crew_connections(const struct crew *crew)
 
 /* ---- threads ---- */
 
+/* This thread turns it. */
+static void mate_take_thread(struct mate *mate)
+{
+        pulse_take_thread(&mate->reactor->pulse);
+        flight_take_thread(&mate->reactor->flight, (uint64_t)gettid());
+        postmortem_arm_thread(mate->reactor->settings.number);
+}
+
 static void *mate_run(void *context)
 {
         struct mate *mate = context;
@@ -98,7 +113,7 @@ static void *mate_run(void *context)
         snprintf(name, sizeof name, "spate-%u", reactor->settings.number);
         (void)pthread_setname_np(pthread_self(), name);
         mate_go_to_cpu(mate, reactor->settings.number);
-        pulse_take_thread(&reactor->pulse);
+        mate_take_thread(mate);
         epoch_register();
         while (!reactor->is_halted)
                 reactor_turn(reactor, UINT64_MAX);
@@ -111,9 +126,9 @@ int crew_start(struct crew *crew)
         sigset_t all, before;
         int failed = 0;
         assert(crew->running_count == 1);
-        pulse_take_thread(&crew->mates[0].reactor->pulse);
+        mate_take_thread(&crew->mates[0]);
         /* A thread is born with the mask of who starts it, and no reactor takes signals. */
-        sigfillset(&all);
+        faults_fill_others(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         while (failed == 0 && crew->running_count < crew->count) {
                 struct mate *mate = &crew->mates[crew->running_count];

@@ -11,6 +11,7 @@
 #include "engine/cli/configview.h"
 #include "engine/cli/doctor.h"
 #include "engine/cli/passwd.h"
+#include "engine/cli/postmortem.h"
 #include "engine/cli/pub.h"
 #include "engine/cli/reference.h"
 #include "engine/cli/sub.h"

@@ -5,6 +5,19 @@
 #include "engine/door.h"
 #include "engine/reactor.h"
 
+static void peer_note(struct reactor *reactor, enum flight_kind kind, uint64_t number, uint64_t value, uint64_t more)
+{
+        flight_tell(&reactor->flight, kind, io_now_ns(reactor->io), number, value, more);
+}
+
+/* How FLIGHT_CLOSE_REASONS counts. */
+static uint64_t flight_reason(enum counter_id reason)
+{
+        static_assert(COUNT_CLOSED_BANNED - COUNT_CLOSED_BY_PEER == 11, "the reasons of the flight table");
+        assert(reason >= COUNT_CLOSED_BY_PEER && reason <= COUNT_CLOSED_BANNED);
+        return reason - COUNT_CLOSED_BY_PEER;
+}
+
 void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct span address,
                  const struct peer_protocol *protocol)
 {
@@ -12,6 +25,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         if (reactor->gate != NULL && protocol == &session_protocol &&
             auth_is_banned(reactor->gate, source_of(address))) {
                 reactor_count(reactor, COUNT_CLOSED_BANNED, 1);
+                peer_note(reactor, FLIGHT_REFUSED, 0, flight_reason(COUNT_CLOSED_BANNED), reactor->peers_count);
                 io_close(reactor->io, id, false);
                 return;
         }
@@ -20,6 +34,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         struct peer *peer = may_enter ? pool_take(&reactor->peers) : NULL;
         if (peer == NULL) {
                 reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
+                peer_note(reactor, FLIGHT_REFUSED, 0, flight_reason(COUNT_CLOSED_REFUSED), reactor->peers_count);
                 io_close(reactor->io, id, false);
                 return;
         }
@@ -42,6 +57,7 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         reactor->admins_count += protocol == &admin_protocol;
         counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
         protocol->opened(reactor, peer);
+        peer_note(reactor, FLIGHT_OPENED, peer->number, listener, reactor->peers_count);
 }
 
 /* ---- what comes in ---- */
@@ -248,8 +264,8 @@ void peer_receive(struct reactor *reactor, struct peer *peer, struct span in)
 
 void peer_hold(struct reactor *reactor, struct peer *peer, enum peer_hold hold)
 {
-        (void)reactor;
         assert(peer->state == PEER_OPEN);
+        peer_note(reactor, FLIGHT_HELD, peer->number, (uint64_t)__builtin_ctz(hold) + 1, 0);
         peer->holds |= (uint8_t)hold;
         list_remove(&peer->resume_link);
 }
@@ -284,6 +300,8 @@ static void peer_take_kept(struct reactor *reactor, struct peer *peer)
 
 static void peer_resume(struct reactor *reactor, struct peer *peer)
 {
+        flight_at(&reactor->flight, peer->number);
+        peer_note(reactor, FLIGHT_RESUMED, peer->number, peer->kept_bytes, 0);
         if (peer->kept_bytes > 0)
                 peer_take_kept(reactor, peer);
         while (peer->state == PEER_OPEN && peer->holds == 0 && peer->later != NULL) {
@@ -370,6 +388,7 @@ static void peer_count_reason(struct reactor *reactor, struct peer *peer, enum c
         if (peer->state != PEER_OPEN)
                 return;
         reactor_count(reactor, reason, 1);
+        peer_note(reactor, FLIGHT_CLOSED, peer->number, flight_reason(reason), lane_pending_bytes(&peer->lane));
         peer->loss = (uint8_t)loss_of_close(reason);
 }
 
@@ -435,6 +454,8 @@ void peer_end(struct reactor *reactor, struct peer *peer, int error)
         }
         peer->is_half = true;
         if (error != 0)
+                peer_note(reactor, FLIGHT_BROKEN, peer->number, (uint64_t)-error, 0);
+        if (error != 0)
                 peer_close(reactor, peer, COUNT_CLOSED_BROKEN);
         else if (peer->state == PEER_OPEN)
                 peer_finish(reactor, peer, COUNT_CLOSED_BY_PEER);
@@ -496,6 +517,7 @@ void peers_take_cut(struct reactor *reactor)
                 struct peer *peer = container_of(lane, struct peer, lane);
                 unsigned suppressed;
                 enum loss loss = (enum loss)lane->loss;
+                peer_note(reactor, FLIGHT_CUT, peer->number, loss, lane_pending_bytes(lane));
                 if (log_limit_pass(&reactor->cut_log, io_now_ns(reactor->io), 10, &suppressed))
                         log_warn("subscriber_cut", "address=%s reason=%s suppressed=%u", peer->address, loss_name(loss),
                                  suppressed);

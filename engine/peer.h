@@ -80,6 +80,7 @@ struct peer {
         int end_error; /* of an IO_ENDED that came while the peer was held */
         uint64_t opened_ns;
         uint64_t ledger_row; /* see ledger_note() */
+        uint64_t number;     /* the client's, as the ledger and the log name it; 0: none, an admin's */
         uint32_t listener;
         uint8_t state;  /* enum peer_state */
         uint8_t loss;   /* enum loss: why events that are still pending at the close count as dropped */

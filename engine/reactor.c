@@ -125,6 +125,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         if (error == 0)
                 error = pulse_init(&reactor->pulse);
         if (error == 0)
+                error = flight_init(&reactor->flight);
+        if (error == 0)
                 error = addresses_init(&reactor->addresses, settings->conns_max);
         if (error == 0)
                 error = ledger_init(&reactor->ledger);
@@ -191,6 +193,7 @@ void reactor_free(struct reactor *reactor)
         registry_fini(&reactor->registry);
         counters_fini(&reactor->counters);
         pulse_fini(&reactor->pulse);
+        flight_fini(&reactor->flight);
         addresses_fini(&reactor->addresses);
         ledger_fini(&reactor->ledger);
         pool_fini(&reactor->peers);
@@ -251,6 +254,9 @@ static void reactor_dispatch(struct reactor *reactor, const struct io_event *eve
                 peer_released(reactor, peer);
                 break;
         case IO_RECEIVED:
+                flight_at(&reactor->flight, peer->number);
+                flight_tell(&reactor->flight, FLIGHT_RECEIVED, io_now_ns(reactor->io), peer->number, event->span.size,
+                            flight_now(&reactor->flight, FLIGHT_TURN));
                 peer_receive(reactor, peer, event->span);
                 break;
         case IO_WRITABLE:
@@ -260,6 +266,8 @@ static void reactor_dispatch(struct reactor *reactor, const struct io_event *eve
                 peer_end(reactor, peer, event->error);
                 break;
         case IO_CLOSED:
+                flight_tell(&reactor->flight, FLIGHT_GONE, io_now_ns(reactor->io), peer->number,
+                            reactor->peers_count - 1, 0);
                 peer_closed(reactor, peer);
                 break;
         case IO_ACCEPTED:
@@ -303,6 +311,7 @@ void reactor_push(struct reactor *reactor)
 void reactor_hold_publisher(struct reactor *reactor, struct peer *peer, uint64_t full)
 {
         reactor->full |= full;
+        flight_tell(&reactor->flight, FLIGHT_FULL, io_now_ns(reactor->io), peer->number, full, 0);
         peer_hold(reactor, peer, PEER_HELD_MAILBOX);
         if (!list_is_linked(&peer->wait_link))
                 list_push_back(&reactor->held, &peer->wait_link);
@@ -424,12 +433,15 @@ static bool reactor_take_up(struct reactor *reactor, int count, uint64_t *input_
 {
         bool is_full = false;
         /* Before anything that may send in the middle of the turn: a lane that sends must know what came back. */
+        flight_step(&reactor->flight, FLIGHT_IN_RELEASES);
         for (int i = 0; i < count; i++)
                 if (reactor->events[i].kind == IO_RELEASED)
                         reactor_dispatch(reactor, &reactor->events[i]);
         /* Mail before input: an event that was acknowledged is in our mailbox. Whoever has heard of that and then
          * unsubscribes here still gets it; whoever then subscribes here does not. */
+        flight_step(&reactor->flight, FLIGHT_IN_MAIL);
         reactor_take_mail(reactor);
+        flight_step(&reactor->flight, FLIGHT_IN_INPUT);
         for (int i = 0; i < count; i++) {
                 const struct io_event *event = &reactor->events[i];
                 if (event->kind == IO_RELEASED)
@@ -440,6 +452,7 @@ static bool reactor_take_up(struct reactor *reactor, int count, uint64_t *input_
                 }
                 reactor_dispatch(reactor, event);
         }
+        flight_at(&reactor->flight, 0);
         return is_full;
 }
 
@@ -494,6 +507,7 @@ void reactor_drain(struct reactor *reactor, uint64_t finish_ns, uint64_t spread_
         if (reactor->drain != REACTOR_RUNS)
                 return;
         reactor->drain = REACTOR_STOPPED;
+        flight_tell(&reactor->flight, FLIGHT_DRAINS, io_now_ns(reactor->io), 0, reactor->peers_count, spread_ns);
         reactor->is_stopping = true;
         reactor->drain_ns = spread_ns;
         if (finish_ns > reactor->finish_ns)
@@ -608,11 +622,21 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
         if (reactor->gate != NULL)
                 auth_change_timeout(reactor->gate, own->auth_timeout_ns);
         own->edition = settings->edition;
+        flight_tell(&reactor->flight, FLIGHT_ADOPTED, io_now_ns(reactor->io), 0, settings->edition, 0);
 }
 
 /* ---- the turn ---- */
 
 #define SAMPLE_NS (20 * NS_PER_MS)
+#define LONG_TURN_NS (50 * NS_PER_MS)
+
+static void reactor_count_turn(struct reactor *reactor, uint64_t turn_ns)
+{
+        pulse_count_turn(&reactor->pulse, turn_ns);
+        if (unlikely(turn_ns >= LONG_TURN_NS))
+                flight_tell(&reactor->flight, FLIGHT_LONG_TURN, io_now_ns(reactor->io), 0, turn_ns,
+                            flight_now(&reactor->flight, FLIGHT_TURN));
+}
 
 int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
 {
@@ -637,7 +661,9 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         bool has_sends = reactor->has_sends;
         uint64_t poll_began_ns = io_clock_ns(io);
         if (likely(reactor->pulse.turn_began_ns != 0))
-                pulse_count_turn(&reactor->pulse, poll_began_ns - reactor->pulse.turn_began_ns);
+                reactor_count_turn(reactor, poll_began_ns - reactor->pulse.turn_began_ns);
+        flight_turn(&reactor->flight, poll_began_ns);
+        flight_step(&reactor->flight, FLIGHT_IN_POLLS);
         int count = reactor_poll(reactor, deadline_ns);
         int total = count;
         /* In front of all that looks at them: while we slept, the ones before may have been freed. */
@@ -658,6 +684,7 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 }
         }
         bool has_others = reactor->cores->count > 1;
+        flight_step(&reactor->flight, FLIGHT_IN_TIMERS);
         timerwheel_expire(&reactor->wheel, io_now_ns(io), reactor_fire, reactor);
         if (unlikely(!list_is_empty(&reactor->questions_due)))
                 questions_take_due(reactor);
@@ -666,20 +693,26 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
                 reactor_drain_on(reactor);
         /* Here and not only in front of the poll, where it tells the next deadline: who is cut there would wait through
          * the sleep. */
+        flight_step(&reactor->flight, FLIGHT_IN_TENDS);
         lanes_tend(&reactor->lanes, io_now_ns(io));
         reactor->blocking_ns = blocking_tend(reactor);
         sessions_tell_lag(reactor);
         enum watermark watermark = reactor->watermark;
         reactor_count(reactor, COUNT_WATERMARK_CUTS,
                       watermark_keep(&watermark, &reactor->lanes, reactor->settings.stall_ns_max));
+        if (unlikely(watermark != reactor->watermark))
+                flight_tell(&reactor->flight, FLIGHT_WATERMARK, io_now_ns(io), 0, watermark,
+                            reactor->lanes.memory.taken_bytes);
         reactor->watermark = (uint8_t)watermark;
         peers_take_cut(reactor);
         if (has_others)
                 reactor_publish(reactor);
         /* Not whether there was anything to flush: all who want it may be waiting for their network. */
         uint64_t sends_before = io_statistics(io)->sends;
+        flight_step(&reactor->flight, FLIGHT_IN_FLUSHES);
         lanes_flush(&reactor->lanes);
         reactor->has_sends = io_statistics(io)->sends != sends_before;
+        flight_step(&reactor->flight, FLIGHT_IN_COLLECTS);
         registry_collect(reactor);
         interests_collect(reactor->routes.interests);
         if (reactor->settings.number == 0)
@@ -768,6 +801,8 @@ void reactor_print_plan(const struct reactor_settings *settings, const struct co
                 plan_row(out, "mailboxes", count * (count - 1), mailbox_memory_bytes(cores->mailbox_bytes),
                          "events from reactor to reactor (--mailbox)", &sum);
         plan_row(out, "ledger", count * LEDGER_ROWS, sizeof(struct ledger_row), "the last losses (spate losses)", &sum);
+        plan_row(out, "flight recorder", count * FLIGHT_RINGS * FLIGHT_RECORDS, FLIGHT_WORDS * sizeof(uint64_t),
+                 "what each did last (spate postmortem)", &sum);
         plan_row(out, count > 1 ? "reactors" : "reactor", count, sizeof(struct reactor), "its events, wheel, tables",
                  &sum);
         fprintf(out, "  %44.1f MiB  together, besides subscriptions (about 200 B each)\n", (double)sum / (1 << 20));

@@ -16,6 +16,7 @@
 #include "engine/blocking.h"
 #include "engine/cores.h"
 #include "engine/counter_table.h"
+#include "engine/flight_table.h"
 #include "engine/lag.h"
 #include "engine/lane.h"
 #include "engine/ledger.h"
@@ -124,6 +125,7 @@ struct reactor {
         struct random random;
         struct counters counters;
         struct pulse pulse;
+        struct flight flight;
         struct cpu_share cpu_share;
         struct ledger ledger;
         struct log_limit cut_log, fault_log;

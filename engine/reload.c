@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/base/faults.h"
 #include "engine/base/ring.h"
 
 #define LOADER_NICE 5 /* a reload waits; who is in does not */
@@ -238,7 +239,7 @@ static int loader_start(struct reload *reload)
         if (reload->bell < 0)
                 return -errno;
         /* It takes no signals: they are for the thread that waits for them. */
-        sigfillset(&all);
+        faults_fill_others(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         int error = pthread_create(&reload->thread, NULL, loader_main, reload);
         pthread_sigmask(SIG_SETMASK, &before, NULL);

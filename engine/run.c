@@ -12,6 +12,7 @@
 #include "engine/base/random.h"
 #include "engine/greeting.h"
 #include "engine/listening.h"
+#include "engine/postmortem.h"
 #include "engine/reload.h"
 #include "engine/watch.h"
 
@@ -97,6 +98,59 @@ static void tell_ready(struct crew *crew, const struct watch *watch, bool may_wa
         notify_ready(watch_notify(watch), status, may_wait);
 }
 
+/* ---- what the watch does besides ---- */
+
+static const char *const steps[] = {
+#define STEP_ROW(id, name) [FLIGHT_IN_##id] = name,
+        FLIGHT_STEP_TABLE(STEP_ROW)
+#undef STEP_ROW
+};
+
+static void log_postmortem(enum log_level level, enum postmortem_reason reason)
+{
+        char path[POSTMORTEM_PATH_BYTES], quoted[POSTMORTEM_PATH_BYTES + 64];
+        log_line(level, "postmortem", "reason=%s file=%s", reason == POSTMORTEM_STUCK ? "stuck" : "asked",
+                 log_quote(quoted, sizeof quoted, span_of_text(postmortem_path(reason, path))));
+}
+
+/* A reactor does not turn: where it is, and, the first time, what all of them did last. */
+static void on_stuck(void *context, unsigned number, bool is_new)
+{
+        struct crew *crew = context;
+        const struct flight *flight = &crew_reactor(crew, number)->flight;
+        uint64_t step = flight_now(flight, FLIGHT_STEP), now_ns = clock_monotonic_ns();
+        log_warn("reactor_is_at", "reactor=%u step=\"%s\" connection=%llu turn_began_s=%.1f thread=%llu", number,
+                 step < FLIGHT_STEPS ? steps[step] : "?", (unsigned long long)flight_now(flight, FLIGHT_AT),
+                 (double)(now_ns - flight_now(flight, FLIGHT_TURN_BEGAN)) / NS_PER_S,
+                 (unsigned long long)flight_now(flight, FLIGHT_THREAD));
+        if (!is_new)
+                return;
+        int failed = postmortem_write(POSTMORTEM_STUCK, number);
+        if (failed == 0)
+                log_postmortem(LOG_LEVEL_WARN, POSTMORTEM_STUCK);
+        else if (failed != -ENOTDIR)
+                log_warn("postmortem_failed", "reason=stuck error=\"%s\"", strerror(-failed));
+}
+
+static int on_dump(void *context)
+{
+        (void)context;
+        int failed = postmortem_write(POSTMORTEM_ASKED, POSTMORTEM_NOBODY);
+        if (failed == 0)
+                log_postmortem(LOG_LEVEL_INFO, POSTMORTEM_ASKED);
+        else
+                log_warn("postmortem_failed", "reason=asked error=\"%s\"", strerror(-failed));
+        return failed;
+}
+
+/* The first reactor tells of it, at /readyz and in the metrics. */
+static void take_stuck(struct control *control, struct reactor *first, const struct watch *watch)
+{
+        control->stuck = watch_stuck(watch);
+        counter_set(&first->counters, COUNT_REACTORS_STUCK, (uint64_t)__builtin_popcountll(control->stuck));
+        counter_set(&first->counters, COUNT_REACTOR_STALLS, watch_stalls(watch));
+}
+
 /* In the thread of the first reactor. */
 static void turn_until_told(struct crew *crew, struct watch *watch, struct reload *reload)
 {
@@ -106,8 +160,16 @@ static void turn_until_told(struct crew *crew, struct watch *watch, struct reloa
         struct reload_outcome outcome;
         first->control = &control;
         tell_ready(crew, watch, true);
-        for (uint64_t reloads = 0; watch_stops(watch) == 0;) {
+        for (uint64_t reloads = 0, dumps = 0; watch_stops(watch) == 0;) {
+                int failed;
                 reactor_turn(first, UINT64_MAX);
+                if (unlikely(watch_dumps(watch, &failed) != dumps)) {
+                        dumps = watch_dumps(watch, &failed);
+                        control_dumped(&control, first, failed);
+                }
+                if (unlikely(watch_stuck(watch) != control.stuck ||
+                             watch_stalls(watch) != counter_read(&first->counters, COUNT_REACTOR_STALLS)))
+                        take_stuck(&control, first, watch);
                 if (unlikely(watch_reloads(watch) != reloads || control.is_reload_asked)) {
                         reloads = watch_reloads(watch);
                         control.is_reload_asked = false;
@@ -158,6 +220,10 @@ static int crew_serve(struct crew *crew, struct watch *watch, const struct setti
         struct listening_bound bound;
         if (listening_start(crew, settings, &bound, error) != 0)
                 return EXIT_FAILED;
+        watch_set_duties(watch, &(struct watch_duties){.context = crew,
+                                                       .stuck = on_stuck,
+                                                       .dump = on_dump,
+                                                       .exit_ns = settings->stuck_exit_ns});
         int failed = crew_start(crew);
         if (failed == 0)
                 failed = crew_be_watched(crew, watch, end_ns(reload));
@@ -195,6 +261,9 @@ static int run_with(struct settings *settings, struct reload *reload, struct con
                 return EXIT_FAILED;
         }
         settings_log(settings);
+        postmortem_open(settings->postmortem);
+        postmortem_catch();
+        postmortem_prune(settings->postmortem);
         int failed = start_users(&auth, settings, reload, error);
         if (failed == 0) {
                 failed = reload_start(reload, auth);

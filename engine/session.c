@@ -409,6 +409,8 @@ static void session_subscribe(struct reactor *reactor, struct session *session, 
                 session_refuse_subscription(reactor, session, error);
                 return;
         }
+        flight_tell(&reactor->flight, FLIGHT_SUBSCRIBED, session->input_ns, session->client_id,
+                    session->subscriptions_count, 0);
         session_resolve_lag(reactor, session, subscription, operation->subject);
         if (registry_can_share(subscription, operation->subject)) {
                 session_key_change(reactor, session, subscription, true);
@@ -464,6 +466,8 @@ static void session_unsubscribe(struct reactor *reactor, struct session *session
                                 const struct nats_operation *operation)
 {
         struct subscription *subscription = route_find_sid(&reactor->routes, session, operation->sid);
+        flight_tell(&reactor->flight, FLIGHT_UNSUBSCRIBED, session->input_ns, session->client_id,
+                    session->subscriptions_count, 0);
         if (subscription != NULL) {
                 session_withdraw(reactor, session, subscription);
                 if (operation->max > subscription_delivered(subscription))
@@ -744,7 +748,7 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         uint64_t now = io_now_ns(reactor->io);
         list_init(&session->subscriptions);
         list_init(&session->crowded_link);
-        session->client_id = ++reactor->next_client_id;
+        session->client_id = peer->number = ++reactor->next_client_id;
         session->verbose = true; /* the protocol's defaults before CONNECT */
         session->pedantic = true;
         session->echo = true;

@@ -4,9 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/bits.h"
 #include "engine/door.h"
@@ -114,6 +117,7 @@ static void settings_numbers(struct settings *settings)
                 .busy_poll = options_number(options, OPTION_BUSY_POLL) != 0,
                 .auth_timeout_ns = options_number(options, OPTION_AUTH_TIMEOUT),
         };
+        settings->stuck_exit_ns = options_number(options, OPTION_STUCK_EXIT);
         settings->drain_ns = options_number(options, OPTION_DRAIN_TIMEOUT);
         settings->spread_ns = options_number(options, OPTION_DRAIN_SPREAD);
         settings->ban_after = (uint32_t)options_number(options, OPTION_BAN_AFTER);
@@ -168,6 +172,37 @@ static int settings_lag(struct settings *settings, char error[OPTIONS_ERROR_BYTE
                 listen += size + (listen[size] == ',');
         }
         return 0;
+}
+
+/* An absolute path: the working directory may change. */
+static int settings_postmortem(struct settings *settings, char error[OPTIONS_ERROR_BYTES])
+{
+        const struct options *options = &settings->options;
+        const char *asked = options_text(options, OPTION_POSTMORTEM), *state = getenv("STATE_DIRECTORY");
+        bool is_auto = strcmp(asked, "auto") == 0;
+        char state_first[PATH_MAX], whole[PATH_MAX], called[OPTIONS_ORIGIN_BYTES];
+        struct stat status;
+        settings->postmortem[0] = '\0';
+        if (strcmp(asked, "none") == 0)
+                return 0;
+        snprintf(state_first, sizeof state_first, "%.*s", state == NULL ? 0 : (int)strcspn(state, ":"),
+                 state == NULL ? "" : state);
+        const char *path = !is_auto ? asked : state_first[0] != '\0' ? state_first : ".", *why = NULL;
+        if (realpath(path, whole) == NULL || stat(whole, &status) != 0)
+                why = strerror(errno);
+        else if (!S_ISDIR(status.st_mode))
+                why = "it is no folder";
+        else if (access(whole, W_OK | X_OK) != 0)
+                why = strerror(errno);
+        else if (strlen(whole) >= sizeof settings->postmortem)
+                why = "its path is too long";
+        if (why == NULL)
+                strcpy(settings->postmortem, whole);
+        if (why == NULL || is_auto)
+                return 0;
+        return options_refuse(options, OPTION_POSTMORTEM, 0, error,
+                              "%s %s cannot be written to: %s; name a folder that this user may write to, or none",
+                              options_called(options, OPTION_POSTMORTEM, called), asked, why);
 }
 
 /* How many reactors, and where each runs. */
@@ -232,6 +267,8 @@ int settings_new(struct settings **out, struct options *options, bool has_users,
                 failed = settings_mailbox(settings, error);
         if (failed == 0 && before != NULL)
                 failed = settings_connections(settings, before, error);
+        if (failed == 0)
+                failed = settings_postmortem(settings, error);
         if (failed == 0)
                 failed = listening_check(settings, error);
         if (failed == 0)

@@ -13,6 +13,7 @@
 #include "engine/cpu.h"
 #include "engine/lag.h"
 #include "engine/option_table.h"
+#include "engine/postmortem.h"
 #include "engine/reactor.h"
 
 /* As they were given to --listen; the users file names them so. */
@@ -31,6 +32,8 @@ struct settings {
         size_t mailbox_bytes;
         uint32_t conns_capacity; /* what --max-connections was when the server started: there is no room for more */
         uint32_t conns_possible; /* ... and what the file descriptors allow of it */
+        char postmortem[POSTMORTEM_DIRECTORY_BYTES]; /* folder; "": none */
+        uint64_t stuck_exit_ns;
         uint64_t drain_ns, spread_ns;
         uint64_t ban_ns;
         uint32_t ban_after;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/faults.h"
 #include "engine/base/log.h"
 #include "engine/cpu.h"
 
@@ -17,7 +18,9 @@
 #define TICK_NS_MAX (2 * NS_PER_S)
 #define TICKS_A_WATCHDOG 3 /* one look may come late and one datagram get lost */
 
-enum { COUNT_STOPS, COUNT_RELOADS, HEARD_COUNTERS };
+/* DUMPS: how many, and in the low bits what came of the last: read together. STUCK: a bit for each reactor. */
+enum { COUNT_STOPS, COUNT_RELOADS, DUMPS, STUCK, COUNT_STALLS, HEARD_COUNTERS };
+#define DUMPS_ERRNO_BITS 16
 enum { COUNT_HALTS, END_NS, SAID_COUNTERS };
 
 struct watched {
@@ -36,6 +39,7 @@ struct watch {
         bool is_started;
         unsigned count;
         uint64_t tick_ns;
+        struct watch_duties duties;
         struct watched watched[WATCH_REACTORS_MAX];
 };
 
@@ -51,6 +55,7 @@ static void signals_taken(sigset_t *set)
         sigaddset(set, SIGTERM);
         sigaddset(set, SIGINT);
         sigaddset(set, SIGHUP);
+        sigaddset(set, SIGUSR1);
         sigaddset(set, signal_of_end());
 }
 
@@ -64,8 +69,9 @@ static void watched_wake(struct watched *watched)
 
 /* Has it turned since it was woken, `elapsed_ns` ago? Tells when it stops and when it goes on, and in between each time
  * that it has stood still for twice as long. */
-static bool watched_turns(struct watched *watched, unsigned number, uint64_t elapsed_ns, bool has_watchdog)
+static bool watched_turns(struct watch *watch, unsigned number, uint64_t elapsed_ns, bool has_watchdog)
 {
+        struct watched *watched = &watch->watched[number];
         if (counter_read(watched->reactor.counters, watched->reactor.turns) != watched->turns_seen) {
                 if (watched->still_ns > 0)
                         log_warn("reactor_turns_again", "reactor=%u stood_still_s=%.1f", number,
@@ -75,10 +81,18 @@ static bool watched_turns(struct watched *watched, unsigned number, uint64_t ela
         }
         watched->still_ns += elapsed_ns;
         if (watched->still_ns >= watched->tell_ns) {
+                bool is_new = watched->tell_ns == 0;
                 watched->tell_ns = 2 * watched->still_ns;
                 log_line(has_watchdog ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "reactor_stands_still",
                          "reactor=%u for_s=%.1f watchdog=%s", number, (double)watched->still_ns / NS_PER_S,
                          has_watchdog ? "\"not told; the service manager will restart\"" : "none");
+                if (watch->duties.stuck != NULL)
+                        watch->duties.stuck(watch->duties.context, number, is_new);
+        }
+        if (watch->duties.exit_ns != 0 && watched->still_ns >= watch->duties.exit_ns) {
+                log_error("ended_by_force", "reason=\"a reactor stands still\" reactor=%u for_s=%.1f", number,
+                          (double)watched->still_ns / NS_PER_S);
+                _exit(EXIT_FAILURE);
         }
         return false;
 }
@@ -90,6 +104,16 @@ static void watch_wake_all(struct watch *watch)
                 watched_wake(&watch->watched[i]);
 }
 
+/* The first reactor tells what it hears of this: it is awake for the next look anyway. */
+static void watch_note_stuck(struct watch *watch, unsigned number, bool turns)
+{
+        uint64_t bit = (uint64_t)1 << number, stuck = counter_read(&watch->heard, STUCK);
+        if (turns == ((stuck & bit) == 0))
+                return;
+        counter_set(&watch->heard, STUCK, stuck ^ bit);
+        counter_add(&watch->heard, COUNT_STALLS, !turns);
+}
+
 /* Judges all since the last look, which was `elapsed_ns` ago, and wakes them for the next. */
 static void watch_look(struct watch *watch, uint64_t elapsed_ns)
 {
@@ -98,8 +122,11 @@ static void watch_look(struct watch *watch, uint64_t elapsed_ns)
         bool is_fair = elapsed_ns < 2 * watch->tick_ns;
         if (counter_read(&watch->said, COUNT_HALTS) > 0)
                 return;
-        for (unsigned i = 0; is_fair && i < watch->count; i++)
-                all_turn &= watched_turns(&watch->watched[i], i, elapsed_ns, has_watchdog);
+        for (unsigned i = 0; is_fair && i < watch->count; i++) {
+                bool turns = watched_turns(watch, i, elapsed_ns, has_watchdog);
+                watch_note_stuck(watch, i, turns);
+                all_turn &= turns;
+        }
         if (is_fair && all_turn && has_watchdog)
                 notify_alive(&watch->notify);
         watch_wake_all(watch);
@@ -137,6 +164,15 @@ static int watch_wait(const sigset_t *set, uint64_t until_ns)
         return signal < 0 || is_foreign ? 0 : signal;
 }
 
+static void watch_dump(struct watch *watch)
+{
+        int failed = watch->duties.dump == NULL ? -EOPNOTSUPP : watch->duties.dump(watch->duties.context);
+        uint64_t count = (counter_read(&watch->heard, DUMPS) >> DUMPS_ERRNO_BITS) + 1;
+        counter_set(&watch->heard, DUMPS, count << DUMPS_ERRNO_BITS | (uint64_t)-failed);
+        if (counter_read(&watch->said, COUNT_HALTS) == 0)
+                watch->watched[0].reactor.wake(watch->watched[0].reactor.sleeper);
+}
+
 static void *watch_run(void *context)
 {
         struct watch *watch = context;
@@ -170,6 +206,9 @@ static void *watch_run(void *context)
                 } else if (signal == SIGHUP) {
                         counter_add(&watch->heard, COUNT_RELOADS, 1);
                         first->reactor.wake(first->reactor.sleeper);
+                } else if (signal == SIGUSR1) {
+                        watch_dump(watch);
+                        now_ns = clock_monotonic_ns();
                 }
                 if (now_ns >= end_ns)
                         watch_end_process(watch, now_ns - stopped_ns);
@@ -207,6 +246,12 @@ int watch_new(struct watch **out)
         return 0;
 }
 
+void watch_set_duties(struct watch *watch, const struct watch_duties *duties)
+{
+        assert(!watch->is_started);
+        watch->duties = *duties;
+}
+
 int watch_start(struct watch *watch, const struct watch_reactor *reactors, unsigned count, uint64_t end_ns)
 {
         sigset_t all, before;
@@ -220,7 +265,7 @@ int watch_start(struct watch *watch, const struct watch_reactor *reactors, unsig
         if (tick_ns > TICK_NS_MAX || watch->notify.watchdog_ns == 0)
                 tick_ns = TICK_NS_MAX;
         watch->tick_ns = tick_ns > TICK_NS_MIN ? tick_ns : TICK_NS_MIN;
-        sigfillset(&all);
+        faults_fill_others(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         int failed = pthread_create(&watch->thread, NULL, watch_run, watch);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -260,6 +305,23 @@ uint64_t watch_stops(const struct watch *watch)
 uint64_t watch_reloads(const struct watch *watch)
 {
         return counter_read(&watch->heard, COUNT_RELOADS);
+}
+
+uint64_t watch_dumps(const struct watch *watch, int *failed)
+{
+        uint64_t dumps = counter_read(&watch->heard, DUMPS);
+        *failed = -(int)(dumps & (((uint64_t)1 << DUMPS_ERRNO_BITS) - 1));
+        return dumps >> DUMPS_ERRNO_BITS;
+}
+
+uint64_t watch_stuck(const struct watch *watch)
+{
+        return counter_read(&watch->heard, STUCK);
+}
+
+uint64_t watch_stalls(const struct watch *watch)
+{
+        return counter_read(&watch->heard, COUNT_STALLS);
 }
 
 const struct notify *watch_notify(const struct watch *watch)

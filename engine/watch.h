@@ -2,7 +2,8 @@
  * service manager so, and ends the process where nobody else does any more.
  *
  *      every tick:   did each reactor turn since it was last woken?  ─ all ──▶ WATCHDOG=1
- *                          │                                         └ not ──▶ a log line names it; no WATCHDOG=1
+ *                          │                                         └ not ──▶ a log line names it; no WATCHDOG=1;
+ *                          │                                                   duties.stuck, and the end if asked for
  *                          └──────────── wake them all for the next look
  *
  * A reactor that has nothing to do sleeps, so each is woken before it is judged; one wake in two seconds costs nothing.
@@ -29,9 +30,21 @@ struct watch_reactor {
 
 #define WATCH_REACTORS_MAX 64
 
-/* 0 or -errno. Blocks SIGTERM, SIGINT and SIGHUP in this thread, and so in all that it starts: they wait until
+/* What else its thread does, which may wait for a disk. */
+struct watch_duties {
+        void *context;
+        /* The reactor does not turn; told again each time that it has not for twice as long. */
+        void (*stuck)(void *context, unsigned number, bool is_new);
+        /* SIGUSR1 came. 0 or -errno, for watch_dumps(). */
+        int (*dump)(void *context);
+        uint64_t exit_ns; /* ends the process when a reactor has not turned for so long; 0: never */
+};
+
+/* 0 or -errno. Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1 in this thread, and so in all that it starts: they wait until
  * watch_start(). Reads what the service manager asks for. Before any thread is started or pinned. */
 int watch_new(struct watch **watch);
+/* Before watch_start(). */
+void watch_set_duties(struct watch *watch, const struct watch_duties *duties);
 /* Starts the thread. Of a signal, the first reactor is woken. Who has not called watch_free() `end_ns` after the first
  * SIGTERM, or WATCH_END_NS after the second, is ended with status 1. 0 or -errno. */
 int watch_start(struct watch *watch, const struct watch_reactor *reactors, unsigned count, uint64_t end_ns);
@@ -47,6 +60,13 @@ void watch_free(struct watch *watch);
 /* How often SIGTERM or SIGINT came, and how often SIGHUP. */
 uint64_t watch_stops(const struct watch *watch);
 uint64_t watch_reloads(const struct watch *watch);
+/* How often SIGUSR1 came and was dealt with; *failed is what came of the last, 0 or -errno. The first reactor is woken.
+ */
+uint64_t watch_dumps(const struct watch *watch, int *failed);
+/* Which reactors do not turn, a bit each; and how often one was found so. The first reactor is woken when that changes.
+ */
+uint64_t watch_stuck(const struct watch *watch);
+uint64_t watch_stalls(const struct watch *watch);
 const struct notify *watch_notify(const struct watch *watch);
 
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "engine/access/credentials.h"
+#include "engine/base/faults.h"
 #include "engine/base/list.h"
 #include "engine/base/log.h"
 #include "engine/base/ring.h"
@@ -678,7 +679,7 @@ static int worker_start(struct auth *auth)
         auth->bell = eventfd(0, EFD_CLOEXEC);
         if (auth->bell < 0)
                 return -errno;
-        sigfillset(&all);
+        faults_fill_others(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         auth->has_thread = true;
         int error = pthread_create(&auth->thread, NULL, worker_main, auth);

@@ -306,12 +306,21 @@ static void answer_reload(struct reactor *reactor, struct admin *admin, const st
         admin_wait(reactor, admin, request);
 }
 
-void admin_reloaded(struct reactor *reactor, io_id asker, bool is_taken, const char *text)
+static void answer_postmortem(struct reactor *reactor, struct admin *admin, const struct http_request *request)
+{
+        if (reactor->control == NULL || !control_ask_dump(reactor->control, admin->peer.lane.id)) {
+                admin_say(reactor, admin, request, 503, "too many ask for that at once; try again\n");
+                return;
+        }
+        admin_wait(reactor, admin, request);
+}
+
+void admin_done(struct reactor *reactor, io_id asker, bool is_done, const char *text)
 {
         struct admin *admin = admin_find(reactor, asker);
         if (admin == NULL)
                 return;
-        admin_end_wait(reactor, admin, is_taken ? 200 : 409, text == NULL ? SPAN_NONE : span_of_text(text));
+        admin_end_wait(reactor, admin, is_done ? 200 : 409, text == NULL ? SPAN_NONE : span_of_text(text));
         reactor->must_turn = true; /* between two turns: nothing else would send it */
 }
 
@@ -349,6 +358,8 @@ static const struct admin_page {
         {"/subsz", false, answer_subsz, "the same of the subscriptions"},
         {"/routez", false, answer_routez, "the same of other servers: there are none"},
         {"/reload", true, answer_reload, "POST: reads configuration and users again, and says what came of it"},
+        {"/postmortem", true, answer_postmortem,
+         "POST: writes what the reactors did last to a file, and says to which"},
         {"/drain", true, answer_drain, "POST: ends in order, as SIGTERM does"},
 };
 

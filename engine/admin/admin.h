@@ -14,7 +14,7 @@ struct admin {
 
 extern const struct peer_protocol admin_protocol;
 
-/* To who asked for a reload and may be gone: what came of it, as JSON; NULL: no memory for that. */
-void admin_reloaded(struct reactor *reactor, io_id asker, bool is_taken, const char *text);
+/* To who asked for something and may be gone: what came of it, as JSON; NULL: no memory for that. */
+void admin_done(struct reactor *reactor, io_id asker, bool is_done, const char *text);
 
 #endif

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "engine/admin/control.h"
 #include "engine/watermark.h"
 
 #define REASON_BYTES 160
@@ -49,14 +50,22 @@ static bool has_places(const struct reactor *reactor, char reason[REASON_BYTES])
         return clients < reactor->settings.conns_max;
 }
 
+static bool all_turn(const struct reactor *reactor, char reason[REASON_BYTES])
+{
+        uint64_t stuck = reactor->control == NULL ? 0 : reactor->control->stuck;
+        if (stuck == 0)
+                return true;
+        snprintf(reason, REASON_BYTES, "reactor %d turns no more (%d of %u)", __builtin_ctzll(stuck),
+                 __builtin_popcountll(stuck), reactor->cores->count);
+        return false;
+}
+
 static const struct {
         const char *name;
         readiness_check *check;
 } checks[] = {
-        {"started", has_started},
-        {"staying", does_not_drain},
-        {"memory", has_memory},
-        {"connections", has_places},
+        {"started", has_started}, {"turning", all_turn},       {"staying", does_not_drain},
+        {"memory", has_memory},   {"connections", has_places},
 };
 
 bool readiness_write(const struct reactor *reactor, bool is_verbose, char text[READINESS_TEXT_BYTES])

@@ -192,6 +192,11 @@ int explain_main(int argc, char **argv)
         return asking_main(&(struct asking){"explain", &explain_options, "/explain", explainview_print}, argc, argv);
 }
 
+int ask_postmortem(const struct option_set *options, const struct arguments *arguments)
+{
+        return asking_run(&(struct asking){"postmortem", options, "/postmortem", NULL}, arguments);
+}
+
 int reload_main(int argc, char **argv)
 {
         return asking_main(&(struct asking){"reload", &control_options, "/reload", NULL}, argc, argv);

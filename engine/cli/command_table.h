@@ -28,6 +28,9 @@
             "Takes the options of `spate run` and looks at the kernel, its limits, the network, CPUs and memory for what an engine with them needs; asks a running one how it is. Each line is PASS, WARN, FAIL or SKIP with the value found; what is not well has a reason and the command that mends it.\nExit status 1: something fails.") \
         ROW("reload",  reload_main,         "the engine",      &control_options, NULL, "[options]",                   "have a running engine read its configuration and users again", \
             "As SIGHUP does, and says what came of it: everything that has changed is taken up, or nothing of it (exit status 78, with the reason).") \
+        ROW("postmortem", postmortem_main,  "the engine",      &postmortem_options, COMMAND_WORDS_FILES, "FILE|--now [options]", "what the reactors did last, before a crash or a hang", \
+            "Prints a file that an engine wrote when it crashed (spate-PID-crash.flight), when a reactor turned no more (-stuck) or when asked (-asked): the last of what each reactor did, in the order of time. There are numbers in it only, no subjects, payloads, names or addresses.\n" \
+            "--now has a running engine write one, and prints where; SIGUSR1 does the same.") \
         ROW("drain",   drain_main,          "the engine",      &control_options, NULL, "[options]",                   "end a running engine in order", \
             "As SIGTERM does: clients are told, what is theirs is sent, then connections close. Returns as soon as that has begun.") \
         ROW("passwd",  passwd_main,         "the engine",      &passwd_options, NULL,  "[options]",                   "make a line of the users file: a password's or a token's", \

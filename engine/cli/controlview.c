@@ -39,6 +39,19 @@ static int print_changes(const json_t *json, bool is_quiet)
         return EXIT_OK;
 }
 
+static int print_file(const json_t *json, bool is_quiet)
+{
+        const char *file = json_string_value(json_object_get(json, "file"));
+        if (file == NULL)
+                return -EPROTO;
+        if (is_quiet)
+                return EXIT_OK;
+        printf("written: ");
+        escape_print(stdout, span_of_text(file));
+        putchar('\n');
+        return EXIT_OK;
+}
+
 int controlview_print(const char *name, struct span text, bool is_quiet)
 {
         json_error_t unused;
@@ -49,6 +62,10 @@ int controlview_print(const char *name, struct span text, bool is_quiet)
                 code = -EPROTO;
         } else if (strcmp(result, "taken") == 0) {
                 code = print_changes(json, is_quiet);
+        } else if (strcmp(result, "written") == 0) {
+                code = print_file(json, is_quiet);
+        } else if (strcmp(result, "refused") == 0 && strcmp(name, "postmortem") == 0) {
+                code = print_reason(name, "nothing was written: ", json, EXIT_FAILED, is_quiet);
         } else if (strcmp(result, "refused") == 0) {
                 code = print_reason(name, "nothing was changed: ", json, EXIT_CONFIG, is_quiet);
         } else if (strcmp(result, "nothing") == 0) {

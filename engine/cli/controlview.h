@@ -1,4 +1,5 @@
-/* controlview: what the admin address answers to POST /reload and /drain, as a sentence and an exit status. */
+/* controlview: what the admin address answers to POST /reload, /postmortem and /drain, as a sentence and an exit
+ * status. */
 #ifndef SPATE_ENGINE_CLI_CONTROLVIEW_H
 #define SPATE_ENGINE_CLI_CONTROLVIEW_H
 

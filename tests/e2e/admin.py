@@ -182,7 +182,7 @@ def _():
         assert status == 200 and {'/', '/metrics', '/status', '/connections', '/cohorts', '/losses', '/healthz'} <= set(paths), body
         for path in paths:
             status, headers, body = server.ask(path + '?subject=a' * (path == '/explain'))
-            assert (status, headers['Allow']) == ((405, 'POST') if path in ('/reload', '/drain') else (200, None)), (path, status, body)
+            assert (status, headers['Allow']) == ((405, 'POST') if path in ('/reload', '/postmortem', '/drain') else (200, None)), (path, status, body)
         status, _, body = server.ask('/nosuch')
         assert status == 404 and b'/metrics' in body, body
         status, headers, body = server.ask('/status', 'PUT')
@@ -207,7 +207,7 @@ def _():
 def _():
     with Watched('--max-connections', '3') as server:
         until('every reactor turns', lambda: server.ask('/readyz')[::2] == (200, b'ok\n'))
-        assert server.ask('/readyz?verbose')[::2] == (200, b'[+] started\n[+] staying\n[+] memory\n[+] connections\nok\n')
+        assert server.ask('/readyz?verbose')[::2] == (200, b'[+] started\n[+] turning\n[+] staying\n[+] memory\n[+] connections\nok\n')
         inside = [client(server) for _ in range(3)]
         status, _, body = server.ask('/readyz')
         assert status == 503 and body.startswith(b'[-] connections: 3 of 3 clients') and body.endswith(b'not ready\n'), body
@@ -524,11 +524,11 @@ def _():
         for host in ('localhost', 'LocalHost:8222', '127.0.0.1', '127.1.2.3:80', '[::1]', '[::1]:8222'):
             assert server.ask('/status', headers={'Host': host})[0] == 200, host
         for host in ('evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '127.0.0.1:x', 'localhost:', '127.0.0.1:80:80', 'x', '[::1', '127'):
-            for path, method, more in (('/status', 'GET', {}), ('/', 'HEAD', {}), ('/drain', 'POST', MEANT), ('/reload', 'POST', MEANT)):
+            for path, method, more in (('/status', 'GET', {}), ('/', 'HEAD', {}), ('/drain', 'POST', MEANT), ('/reload', 'POST', MEANT), ('/postmortem', 'POST', MEANT)):
                 status, _, body = server.ask(path, method, {'Host': host, **more})
                 assert status == 403 and (method == 'HEAD' or b'loopback' in body), (host, path, status, body)
         for headers in ({}, {'Spate-Admin': 'no'}, {'Spate-Admin': ''}, {'X-Spate-Admin': 'yes'}, {'Origin': 'http://127.0.0.1'}):
-            for path in ('/drain', '/reload', '/nosuch', '/status'):
+            for path in ('/drain', '/reload', '/postmortem', '/nosuch', '/status'):
                 status, _, body = server.ask(path, 'POST', headers)
                 assert status == 403 and b'Spate-Admin: yes' in body, (headers, status, body)
         assert server.ask('/status', 'POST', MEANT)[0] == 405 and server.ask('/nosuch', 'POST', MEANT)[0] == 404

@@ -117,6 +117,8 @@ class Server:
     def spawn(self, port):
         # The harness's own variables are none of the server's. It dies with us, however we go.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(('SPATE_', 'E2E_'))} | self.environment
+        if self.kind == 'spate' and not self.through:
+            environment.setdefault('SPATE_POSTMORTEM', os.path.dirname(self.log_path))
         self.log_start = os.path.getsize(self.log_path)
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL', '--', *self.through, *self.command(port)], stdout=log,
