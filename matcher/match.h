@@ -75,6 +75,15 @@ uint64_t match_version(const struct match_table *table);
 /* No subject matches more patterns than this. Grows with match_add: read it after, size `ids` by it. Any core. */
 size_t match_ids_max(const struct match_table *table);
 
+/* The class of results that a change of a pattern may alter (matcher/stamps.h). */
+typedef uint16_t match_reach;
+/* That of a pattern which match_check() lets pass. Any core. */
+match_reach match_reach_of(const struct match_table *table, struct span pattern, enum match_dialect dialect);
+/* For whoever keeps results, and beside them what it knows of their patterns (matcher/cache.h): that has changed for a
+ * pattern of this reach. match_add() and match_remove() do it for the patterns themselves. Any core, behind the change
+ * and in front of the answer that tells of it. */
+void match_touch(struct match_table *table, match_reach reach);
+
 struct match_set {
         const pattern_id *ids; /* in `ids` of the call; no particular order, no id twice */
         uint32_t ids_count;

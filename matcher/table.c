@@ -1,6 +1,6 @@
 /* The writer's half of the matcher. Order within a change is what makes it safe: all that can fail comes first, the
- * programs for a new shape among it; then the record, the lines passed, the slot; the version last, since it promises
- * the change to whoever reads it. */
+ * programs for a new shape among it; then the record, the lines passed, the slot; the stamps and the version last,
+ * since they promise the change to whoever reads them. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -232,6 +232,7 @@ int form_table_new(struct match_table **table_out, const struct match_limits *li
         table->records = map_zeroed(table->records_bytes);
         table->shapes.hot_max = form->shapes_hot;
         table->move.skip_code = SHAPE_CODE_NONE;
+        stamps_init(&table->stamps);
         int error = index_init(&table->index, &table->bin, key_of_id, table);
         if (error == 0)
                 error = cold_init(&table->cold, &table->bin, &table->secrets, table->id_end);
@@ -397,8 +398,9 @@ static int add_new(struct match_table *table, const struct pattern_read *pattern
         return 0;
 }
 
-static void bump(struct match_table *table)
+static void bump(struct match_table *table, struct span text, struct shape shape)
 {
+        stamps_raise(&table->stamps, stamps_reach(&table->secrets, text, shape));
         bump_version(table);
         table->move.changes_count++;
         index_grow_on(&table->index);
@@ -425,7 +427,7 @@ int match_add(struct match_table *table, struct span text, enum match_dialect di
                         return 0;
                 atomic_store_explicit(reactors, before | bit, memory_order_release);
         }
-        bump(table);
+        bump(table, pattern.text, pattern.shape);
         return 0;
 }
 
@@ -466,7 +468,7 @@ void match_remove(struct match_table *table, pattern_id id, unsigned reactor)
                 record->text->next = table->leaving;
                 table->leaving = id;
         }
-        bump(table);
+        bump(table, kept_text_span(record->text), record->text->shape);
 }
 
 void match_collect(struct match_table *table)
@@ -499,6 +501,19 @@ uint64_t match_version(const struct match_table *table)
 {
         /* Pairs with the release in bump_version. */
         return atomic_load_explicit(&table->version, memory_order_acquire);
+}
+
+match_reach match_reach_of(const struct match_table *table, struct span pattern, enum match_dialect dialect)
+{
+        struct shape shape;
+        int error = pattern_parse(&shape, pattern, dialect);
+        assert(error == 0);
+        return stamps_reach(&table->secrets, pattern, shape);
+}
+
+void match_touch(struct match_table *table, match_reach reach)
+{
+        stamps_raise(&table->stamps, reach);
 }
 
 size_t match_ids_max(const struct match_table *table)

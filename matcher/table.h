@@ -19,6 +19,7 @@
 
 #include "matcher/form.h"
 #include "matcher/program.h"
+#include "matcher/stamps.h"
 #include "matcher/table_cold.h"
 #include "matcher/table_lines.h"
 
@@ -95,6 +96,7 @@ struct match_table {
         _Alignas(CACHE_LINE) _Atomic uint64_t version;
         struct lines_index index; /* of the patterns: its lines are published, the rest is the writer's */
         struct cold cold;
+        struct stamps stamps;
 
         /* The writer's. */
         _Alignas(CACHE_LINE) struct shapes shapes;
