@@ -26,17 +26,14 @@ int cores_new(struct cores **out, const struct cores_settings *settings)
         random_secret(&cores->server_number, sizeof cores->server_number);
         cores->core = aligned_alloc(CACHE_LINE, count * bits_align_up(sizeof *cores->core, CACHE_LINE));
         cores->mailboxes = calloc((size_t)count * count, sizeof(*cores->mailboxes));
-        cores->version = aligned_alloc(CACHE_LINE, CACHE_LINE);
         struct match_limits limits = {.patterns_max = settings->patterns_max, .retiring_max = RETIRING_MAX};
-        int error = cores->core == NULL || cores->mailboxes == NULL || cores->version == NULL
+        int error = cores->core == NULL || cores->mailboxes == NULL
                             ? -ENOMEM
                             : match_table_new(&cores->table, &limits, settings->secret);
-        if (cores->version != NULL)
-                atomic_init(cores->version, 0);
         if (cores->core != NULL)
                 memset(cores->core, 0, count * sizeof *cores->core);
         for (unsigned i = 0; error == 0 && i < count; i++)
-                error = interests_init(&cores->core[i].interests, match_id_end(&limits), cores->version);
+                error = interests_init(&cores->core[i].interests, match_id_end(&limits), cores->table);
         for (unsigned from = 0; error == 0 && from < count; from++)
                 for (unsigned to = 0; error == 0 && to < count; to++)
                         if (from != to)
@@ -61,7 +58,6 @@ void cores_free(struct cores *cores)
                 interests_fini(&cores->core[i].interests);
         }
         match_table_free(cores->table);
-        free(cores->version);
         free(cores->mailboxes);
         free(cores->core);
         free(cores);

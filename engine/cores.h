@@ -37,11 +37,10 @@ struct cores {
         struct match_table *table;
         unsigned count;
         size_t mailbox_bytes;
-        size_t record_ids_max;     /* of the patterns of one event; with more, its receivers match it for themselves */
-        uint64_t hash_seed;        /* of what all reactors hash alike: the names of queue groups */
-        uint64_t server_number;    /* what clients know this server by: the same on every reactor */
-        _Atomic uint64_t *version; /* of all interests */
-        struct core *core;         /* `count` of them */
+        size_t record_ids_max;  /* of the patterns of one event; with more, its receivers match it for themselves */
+        uint64_t hash_seed;     /* of what all reactors hash alike: the names of queue groups */
+        uint64_t server_number; /* what clients know this server by: the same on every reactor */
+        struct core *core;      /* `count` of them */
         /* Published: what a reload has changed last; NULL: nothing yet. */
         _Atomic(const struct reactor_settings *) settings;
         struct mailbox **mailboxes; /* [from * count + to]; NULL where from == to */

@@ -29,6 +29,8 @@
         ROW(NO_RESPONDERS, "no_responders", "", "Requests answered with 503 because nobody listens", COUNTER_TOTAL)                                          \
         ROW(COHORT_APPENDS, "cohort_appends", "", "Events encoded into a cohort's stream", COUNTER_TOTAL)                                                    \
         ROW(PRIVATE_APPENDS, "private_appends", "", "Events encoded for one subscriber alone", COUNTER_TOTAL)                                                \
+        ROW(CACHE_HITS, "topic_cache_lookups", "result=\"hit\"", "Events asked of the topic cache, by whether it knew what they match", COUNTER_TOTAL)              \
+        ROW(CACHE_MISSES, "topic_cache_lookups", "result=\"miss\"", "Events asked of the topic cache, by whether it knew what they match", COUNTER_TOTAL)            \
         ROW(CROSSINGS, "crossings", "", "Events sent to another reactor, once for each", COUNTER_TOTAL)                                                      \
         ROW(PUBLISHERS_BLOCKED, "publishers_blocked", "", "Times that a publisher was held for a subscriber with the lag policy block", COUNTER_TOTAL) \
         ROW(PUBLISHERS_HELD, "publishers_held", "", "Times that a publisher was held because a mailbox was full", COUNTER_TOTAL)                             \

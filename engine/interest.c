@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-int interests_init(struct interests *interests, size_t ids_max, _Atomic uint64_t *version)
+int interests_init(struct interests *interests, size_t ids_max, struct match_table *table)
 {
-        *interests = (struct interests){.ids_max = ids_max, .version = version};
+        *interests = (struct interests){.ids_max = ids_max, .table = table};
         epoch_bin_init(&interests->bin);
         void *memory = mmap(NULL, ids_max * sizeof(struct interest), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -26,31 +26,23 @@ void interests_fini(struct interests *interests)
         *interests = (struct interests){0};
 }
 
-/* Behind the change, in front of the answer that tells of it. */
-static void interests_bump(struct interests *interests)
-{
-        /* Several reactors add: the only read-modify-write beside the control path's fences, once a subscription that
-         * is the first of its kind here, or the last. Release: pairs with the acquire in interests_version(). */
-        atomic_fetch_add_explicit(interests->version, 1, memory_order_acq_rel);
-}
-
-void interest_add_plain(struct interests *interests, pattern_id id)
+void interest_add_plain(struct interests *interests, pattern_id id, match_reach reach)
 {
         _Atomic uint32_t *plain = &interests->by_id[id].plain;
         uint32_t before = atomic_load_explicit(plain, memory_order_relaxed);
         atomic_store_explicit(plain, before + 1, memory_order_relaxed);
         if (before == 0)
-                interests_bump(interests);
+                match_touch(interests->table, reach);
 }
 
-void interest_remove_plain(struct interests *interests, pattern_id id)
+void interest_remove_plain(struct interests *interests, pattern_id id, match_reach reach)
 {
         _Atomic uint32_t *plain = &interests->by_id[id].plain;
         uint32_t before = atomic_load_explicit(plain, memory_order_relaxed);
         assert(before > 0);
         atomic_store_explicit(plain, before - 1, memory_order_relaxed);
         if (before == 1)
-                interests_bump(interests);
+                match_touch(interests->table, reach);
 }
 
 /* Where the rows of this kind begin. */
@@ -60,8 +52,8 @@ static _Atomic(struct interest_row *) *interest_head(struct interests *interests
         return name_bytes > 0 ? &interest->groups : &interest->filtered;
 }
 
-struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash,
-                                      const struct permissions *filter)
+struct interest_row *interest_add_row(struct interests *interests, pattern_id id, match_reach reach, struct span name,
+                                      uint64_t hash, const struct permissions *filter)
 {
         _Atomic(struct interest_row *) *head = interest_head(interests, id, name.size);
         struct interest_row *row = calloc(1, sizeof *row + name.size);
@@ -77,7 +69,7 @@ struct interest_row *interest_add_row(struct interests *interests, pattern_id id
                 first->previous = row;
         /* Release: pairs with the acquire in interest_groups() and interest_filtered(). */
         atomic_store_explicit(head, row, memory_order_release);
-        interests_bump(interests);
+        match_touch(interests->table, reach);
         return row;
 }
 
@@ -86,7 +78,7 @@ static void interest_row_free(struct epoch_retired *retired)
         free(container_of(retired, struct interest_row, retired));
 }
 
-void interest_remove_row(struct interests *interests, pattern_id id, struct interest_row *row)
+void interest_remove_row(struct interests *interests, pattern_id id, match_reach reach, struct interest_row *row)
 {
         struct interest_row *next = atomic_load_explicit(&row->next, memory_order_relaxed);
         _Atomic(struct interest_row *) *link =
@@ -96,6 +88,6 @@ void interest_remove_row(struct interests *interests, pattern_id id, struct inte
         /* A reader that stands on the row goes on from it: it keeps its next. Release: the next was whole when it was
          * linked, and whoever comes to it by this link has to see that. */
         atomic_store_explicit(link, next, memory_order_release);
-        interests_bump(interests);
+        match_touch(interests->table, reach);
         epoch_retire(&interests->bin, &row->retired, interest_row_free);
 }

@@ -8,8 +8,9 @@
  * whether anyone is there for an event is known before it is sent.
  *
  * Only its reactor writes it; any reactor reads it, without a lock and a moment late. A row that is taken out is freed
- * when every reactor has passed a turn. `interest_version` goes up, before the subscriber hears that it has subscribed,
- * whenever there is a first plain subscriber or a last, a first row or a last: who keeps what it read looks there. */
+ * when every reactor has passed a turn. Whoever keeps what it read is told by the matcher's stamps (match_touch),
+ * before the subscriber hears that it has subscribed, whenever a pattern has a first plain subscriber or a last, a row
+ * more or one less. `reach` is the pattern's. */
 #ifndef SPATE_ENGINE_INTEREST_H
 #define SPATE_ENGINE_INTEREST_H
 
@@ -41,24 +42,24 @@ struct interest {
 struct interests {
         struct interest *by_id; /* reserved address space; a page costs memory from its first use */
         size_t ids_max;
-        _Atomic uint64_t *version; /* one for all reactors */
+        struct match_table *table; /* borrowed */
         struct epoch_bin bin;
 };
 
-/* 0 or -ENOMEM. `version` is shared by the interests of all reactors and outlives them. */
-int interests_init(struct interests *interests, size_t ids_max, _Atomic uint64_t *version);
+/* 0 or -ENOMEM. The table is that of all reactors. */
+int interests_init(struct interests *interests, size_t ids_max, struct match_table *table);
 /* No reader is left. Accepts a zeroed one. */
 void interests_fini(struct interests *interests);
 
 /* ---- its own reactor ---- */
 
-void interest_add_plain(struct interests *interests, pattern_id id);
-void interest_remove_plain(struct interests *interests, pattern_id id);
+void interest_add_plain(struct interests *interests, pattern_id id, match_reach reach);
+void interest_remove_plain(struct interests *interests, pattern_id id, match_reach reach);
 /* A row with a count of 0 still: of the group `name`, or without a name of plain subscribers. NULL: no memory. */
-struct interest_row *interest_add_row(struct interests *interests, pattern_id id, struct span name, uint64_t hash,
-                                      const struct permissions *filter);
+struct interest_row *interest_add_row(struct interests *interests, pattern_id id, match_reach reach, struct span name,
+                                      uint64_t hash, const struct permissions *filter);
 /* The row has gone from every reader's sight a turn later. */
-void interest_remove_row(struct interests *interests, pattern_id id, struct interest_row *row);
+void interest_remove_row(struct interests *interests, pattern_id id, match_reach reach, struct interest_row *row);
 static inline void interest_row_add(struct interest_row *row, uint32_t count)
 {
         /* Relaxed, and the reads as well: a count alone carries nothing. */
@@ -100,12 +101,6 @@ static inline const struct interest_row *interest_next(const struct interest_row
 static inline uint32_t interest_row_count(const struct interest_row *row)
 {
         return atomic_load_explicit(&row->count, memory_order_relaxed);
-}
-
-static inline uint64_t interests_version(const struct interests *interests)
-{
-        /* Pairs with the release in interests_bump(). */
-        return atomic_load_explicit(interests->version, memory_order_acquire);
 }
 
 #endif

@@ -33,40 +33,6 @@ static void routes_match(struct routes *routes, const struct span *subjects, siz
         } while (unlikely(matched < count)); /* a shape came in between */
 }
 
-static uint64_t routes_version(const struct routes *routes)
-{
-        /* Neither goes back, so an equal sum is an equal pair. */
-        return match_version(routes->table) + interests_version(routes->interests);
-}
-
-static struct route_memo *memo_row(struct routes *routes, struct span subject, uint64_t *hash)
-{
-        *hash = XXH3_64bits_withSeed(subject.bytes, subject.size, routes->hash_seed);
-        return &routes->memo[*hash % ROUTE_MEMO_ROWS];
-}
-
-static bool memo_knows(const struct route_memo *memo, uint64_t version, uint64_t hash, struct span subject)
-{
-        return memo->version == version && memo->hash == hash && memo->subject_bytes == subject.size &&
-               memcmp(memo->subject, subject.bytes, subject.size) == 0;
-}
-
-static void memo_learn(struct route_memo *memo, uint64_t version, uint64_t hash, struct span subject,
-                       const struct matched *matched)
-{
-        if (subject.size == 0 || subject.size > ROUTE_MEMO_SUBJECT_BYTES || matched->ids_count > ROUTE_MEMO_IDS)
-                return;
-        memo->version = version;
-        memo->hash = hash;
-        memo->plain = matched->plain;
-        memo->grouped = matched->grouped;
-        memo->subject_bytes = (uint16_t)subject.size;
-        memo->ids_count = (uint16_t)matched->ids_count;
-        if (matched->ids_count > 0)
-                memcpy(memo->ids, matched->ids, matched->ids_count * sizeof *matched->ids);
-        span_copy(memo->subject, subject);
-}
-
 /* Asks the published interests of all reactors that have subscribers of these patterns. */
 static void matched_read(const struct routes *routes, const struct match_set *set, struct matched *matched)
 {
@@ -87,6 +53,54 @@ static void matched_read(const struct routes *routes, const struct match_set *se
                                 matched->plain |= bit;
                 }
         }
+}
+
+static void matched_keep(struct routes *routes, const struct cache_place *place, const struct matched *matched)
+{
+        struct cache_result result = {.ids = matched->ids,
+                                      .ids_count = (uint32_t)matched->ids_count,
+                                      .notes = {matched->plain, matched->grouped}};
+        cache_keep(&routes->cache, place, &result);
+}
+
+/* What each of a batch of events matches. Returns, a bit each, which of them are to be kept in their places. */
+static uint32_t events_match(struct reactor *reactor, const struct event *events, size_t count, struct matched *matched,
+                             struct cache_place *places)
+{
+        struct routes *routes = &reactor->routes;
+        struct span subjects[MATCH_BATCH_MAX];
+        struct cache_result results[MATCH_BATCH_MAX];
+        struct match_set found[MATCH_BATCH_MAX];
+        /* First of all: whatever is newer than this is not for these events. */
+        uint64_t version = match_version(routes->table);
+        for (size_t i = 0; i < count; i++)
+                subjects[i] = events[i].subject;
+        struct cache_answer answer = cache_find(&routes->cache, subjects, count, results, places);
+        size_t unknown_count = 0;
+        if (answer.unknown != 0) {
+                for (uint32_t left = answer.unknown; left != 0; left &= left - 1)
+                        subjects[unknown_count++] = events[__builtin_ctz(left)].subject;
+                routes_match(routes, subjects, unknown_count, found);
+        }
+        reactor_count(reactor, COUNT_CACHE_HITS, count - unknown_count);
+        reactor_count(reactor, COUNT_CACHE_MISSES, unknown_count);
+        unknown_count = 0;
+        for (size_t i = 0; i < count; i++) {
+                uint32_t bit = (uint32_t)1 << i;
+                if (answer.unknown & bit) {
+                        matched_read(routes, &found[unknown_count++], &matched[i]);
+                } else if (answer.same & bit) {
+                        matched[i] = matched[i - 1];
+                        continue;
+                } else {
+                        matched[i].ids = results[i].ids;
+                        matched[i].ids_count = results[i].ids_count;
+                        matched[i].plain = results[i].notes[0];
+                        matched[i].grouped = results[i].notes[1];
+                }
+                matched[i].version = version;
+        }
+        return answer.unknown;
 }
 
 /* ---- delivering on this reactor ---- */
@@ -481,38 +495,12 @@ static void routes_collect_expired(struct reactor *reactor)
 size_t publish_events(struct reactor *reactor, struct session *from, const struct event *events, size_t events_count)
 {
         struct routes *routes = &reactor->routes;
-        uint64_t version = routes_version(routes);
-        uint64_t match_version_now = match_version(routes->table);
-        uint64_t hashes[MATCH_BATCH_MAX];
-        struct span unknown[MATCH_BATCH_MAX];
         struct matched matched[MATCH_BATCH_MAX];
-        struct match_set found[MATCH_BATCH_MAX];
-        uint8_t unknown_of[MATCH_BATCH_MAX];
-        size_t unknown_count = 0;
+        struct cache_place places[MATCH_BATCH_MAX];
         assert(events_count >= 1);
         assert(events_count <= MATCH_BATCH_MAX);
 
-        for (size_t i = 0; i < events_count; i++) {
-                struct span subject = events[i].subject;
-                const struct route_memo *memo = memo_row(routes, subject, &hashes[i]);
-                if (memo_knows(memo, version, hashes[i], subject)) {
-                        matched[i] = (struct matched){.ids = memo->ids,
-                                                      .ids_count = memo->ids_count,
-                                                      .version = match_version_now,
-                                                      .plain = memo->plain,
-                                                      .grouped = memo->grouped};
-                        continue;
-                }
-                unknown_of[unknown_count] = (uint8_t)i;
-                unknown[unknown_count++] = subject;
-        }
-        if (unknown_count > 0) {
-                routes_match(routes, unknown, unknown_count, found);
-                for (size_t i = 0; i < unknown_count; i++) {
-                        matched[unknown_of[i]].version = match_version_now;
-                        matched_read(routes, &found[i], &matched[unknown_of[i]]);
-                }
-        }
+        uint32_t unknown = events_match(reactor, events, events_count, matched, places);
         uint64_t delivered_sum = 0;
         size_t published = 0;
         for (; published < events_count; published++) {
@@ -534,11 +522,9 @@ size_t publish_events(struct reactor *reactor, struct session *from, const struc
                 }
                 reactor_relieve(reactor);
         }
-        /* Only now: learning a subject may overwrite the row that an event of this batch was just answered from. */
-        for (size_t i = 0; i < unknown_count; i++) {
-                uint64_t hash = hashes[unknown_of[i]];
-                memo_learn(&routes->memo[hash % ROUTE_MEMO_ROWS], version, hash, unknown[i], &matched[unknown_of[i]]);
-        }
+        /* Only now: it may overwrite what an event of this batch was just answered from. */
+        for (; unknown != 0; unknown &= unknown - 1)
+                matched_keep(routes, &places[__builtin_ctz(unknown)], &matched[__builtin_ctz(unknown)]);
         routes->deliveries_count += delivered_sum;
         if (!list_is_empty(&routes->expired))
                 routes_collect_expired(reactor);

@@ -1,8 +1,8 @@
 /* publish: from an event to everyone who wants it.
  *
- *      event ─ memo, matcher ─▶ pattern ids ─▶ routes: cohorts, private ones       here, one append each
- *                                          ─▶ interests of the other reactors ─▶ mailboxes, one record each
- *                                          ─▶ queue groups of all reactors    ─▶ one member of each name
+ *      event ─ cache, matcher ─▶ pattern ids ─▶ routes: cohorts, private ones       here, one append each
+ *                                            ─▶ interests of the other reactors ─▶ mailboxes, one record each
+ *                                            ─▶ queue groups of all reactors    ─▶ one member of each name
  *
  * An event goes to all reactors that want it, or its publisher is held in front of it. What a reactor gives back,
  * because the members that were picked there have left, is tried again elsewhere. Belongs to one reactor. */

@@ -115,7 +115,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                 error = lanes_set_lag(&reactor->lanes, lag_limit_bytes_min(lag), lag_policies_in_use(lag),
                                       settings->block_ns, seeds[1]);
         if (error == 0)
-                error = routes_init(&reactor->routes, cores, settings->number, seeds[1]);
+                error = routes_init(&reactor->routes, cores, settings->number, seeds[1], settings->cache_lines);
         if (error == 0)
                 error = registry_init(&reactor->registry);
         if (error == 0)

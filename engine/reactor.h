@@ -47,6 +47,7 @@ struct reactor_settings {
         uint32_t conns_max;         /* clients of all reactors together */
         uint32_t address_conns_max; /* ... and of one address; 0: no limit */
         uint32_t subscriptions_max; /* per connection; 0: no limit of its own */
+        uint32_t cache_lines;       /* of the topic cache; 0: none */
         struct nats_limits nats;
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
         uint64_t seed;                /* for a simulation: every choice comes from it; 0: from the kernel */

@@ -27,7 +27,7 @@ int routes_fit_ids(struct routes *routes)
         return 0;
 }
 
-int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed)
+int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed, size_t cache_lines)
 {
         *routes = (struct routes){.table = cores->table,
                                   .cores = cores,
@@ -37,16 +37,13 @@ int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, ui
         list_init(&routes->expired);
         list_init(&routes->untold);
         list_init(&routes->asked);
-        routes->memo = calloc(ROUTE_MEMO_ROWS, sizeof *routes->memo);
         routes->requests = calloc(ROUTE_REQUESTS, sizeof *routes->requests);
-        if (routes->memo == NULL || routes->requests == NULL || routes_fit_ids(routes) != 0 ||
-            map_init(&routes->by_sid, 0) != 0 || map_init(&routes->by_text, 0) != 0 ||
+        if (routes->requests == NULL || cache_init(&routes->cache, routes->table, cache_lines) != 0 ||
+            routes_fit_ids(routes) != 0 || map_init(&routes->by_sid, 0) != 0 || map_init(&routes->by_text, 0) != 0 ||
             map_init(&routes->groups, 0) != 0) {
                 routes_fini(routes);
                 return -ENOMEM;
         }
-        for (size_t i = 0; i < ROUTE_MEMO_ROWS; i++)
-                routes->memo[i].version = UINT64_MAX;
         return 0;
 }
 
@@ -66,7 +63,7 @@ void routes_fini(struct routes *routes)
                 free(route);
         }
         free(routes->pages);
-        free(routes->memo);
+        cache_fini(&routes->cache);
         free(routes->requests);
         free(routes->ids);
         free(routes->reply_ids);
@@ -175,6 +172,7 @@ static struct route *route_get(struct routes *routes, struct span text, int *err
                 return NULL;
         }
         route->id = PATTERN_NONE;
+        route->reach = match_reach_of(routes->table, text, MATCH_NATS);
         route->serial = ++routes->next_serial;
         list_init(&route->privates);
         list_init(&route->cohorts);
@@ -295,14 +293,15 @@ int route_show(struct reactor *reactor, struct subscription *subscription)
         assert(id != PATTERN_NONE);
         assert(!subscription->is_shown);
         if (group == NULL && filter == NULL) {
-                interest_add_plain(interests, id);
+                interest_add_plain(interests, id, subscription->route->reach);
         } else {
                 struct interest_row **rows = subscription_rows(subscription), *row = *rows;
                 while (row != NULL && row->filter != filter)
                         row = row->sibling;
                 if (row == NULL) {
                         struct span name = group == NULL ? SPAN_NONE : span_of(group->name, group->name_bytes);
-                        row = interest_add_row(interests, id, name, group == NULL ? 0 : group->name_hash, filter);
+                        row = interest_add_row(interests, id, subscription->route->reach, name,
+                                               group == NULL ? 0 : group->name_hash, filter);
                         if (row == NULL)
                                 return -ENOMEM;
                         row->sibling = *rows;
@@ -324,7 +323,7 @@ void route_hide(struct reactor *reactor, struct subscription *subscription)
         subscription->is_shown = false;
         subscription->row = NULL;
         if (row == NULL) {
-                interest_remove_plain(interests, subscription->route->id);
+                interest_remove_plain(interests, subscription->route->id, subscription->route->reach);
                 return;
         }
         interest_row_add(row, UINT32_MAX); /* one less */
@@ -334,7 +333,7 @@ void route_hide(struct reactor *reactor, struct subscription *subscription)
         while (*link != row)
                 link = &(*link)->sibling;
         *link = row->sibling;
-        interest_remove_row(interests, subscription->route->id, row);
+        interest_remove_row(interests, subscription->route->id, subscription->route->reach, row);
 }
 
 /* The others may know of its subscribers. 0 or -ENOMEM. */

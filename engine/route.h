@@ -1,6 +1,6 @@
 /* route: from pattern ids to whoever on this reactor wants them, and from an event to all of those.
  *
- *      subject ─ memo ─ matcher ─▶ pattern ids ─▶ page array ─▶ route ─▶ cohort entries   one append each
+ *      subject ─ cache, matcher ─▶ pattern ids ─▶ page array ─▶ route ─▶ cohort entries   one append each
  *                                                                   ─▶ private            one append each
  *                                                                   ─▶ queue groups       one member of each
  *
@@ -16,6 +16,7 @@
 #include "engine/cohort.h"
 #include "engine/cores.h"
 #include "engine/queuepick.h"
+#include "matcher/cache.h"
 #include "matcher/match.h"
 
 struct reactor;
@@ -26,7 +27,8 @@ struct cohort_entry;
 struct route {
         pattern_id id; /* PATTERN_NONE: asked for, not visible yet */
         uint32_t subscriptions_count;
-        uint64_t serial;      /* never given twice, as ids are */
+        uint64_t serial; /* never given twice, as ids are */
+        match_reach reach;
         uint64_t version;     /* match_version() when it had become visible: events matched before it are not for it */
         struct list privates; /* subscriptions, by route_link */
         struct list cohorts;  /* cohort entries, by route_link */
@@ -72,21 +74,6 @@ static inline struct span subscription_sid(const struct subscription *subscripti
 }
 
 #define ROUTE_PAGE_ROWS 1024
-#define ROUTE_MEMO_ROWS 256
-#define ROUTE_MEMO_IDS 10
-#define ROUTE_MEMO_SUBJECT_BYTES 64
-
-/* What the matcher said of a subject, good while nobody has subscribed or unsubscribed since. */
-struct route_memo {
-        uint64_t version;
-        uint64_t hash;
-        uint64_t plain;   /* other reactors with plain subscribers, a bit each */
-        uint64_t grouped; /* reactors with queue groups, this one among them */
-        uint16_t subject_bytes;
-        uint16_t ids_count;
-        pattern_id ids[ROUTE_MEMO_IDS];
-        uint8_t subject[ROUTE_MEMO_SUBJECT_BYTES];
-};
 
 /* A request that went to other reactors only: nobody has had it when all of them have given it back. Those that are
  * not settled are forgotten as ROUTE_REQUESTS newer ones come; then its publisher is not told. */
@@ -114,18 +101,18 @@ struct routes {
         struct map by_sid; /* (session, sid) → subscription */
         struct map groups; /* (pattern, name) → queue group */
         uint64_t hash_seed;
-        struct list expired;     /* subscriptions that reached their maximum in this batch */
-        struct route_memo *memo; /* ROUTE_MEMO_ROWS */
-        pattern_id *ids;         /* room for the matches of one batch */
-        size_t ids_max;          /* MATCH_BATCH_MAX times what one subject can match */
-        pattern_id *reply_ids;   /* room for those of one reply subject, while a batch is being delivered */
+        struct list expired;   /* subscriptions that reached their maximum in this batch */
+        struct cache cache;    /* of what events matched, and who of the others has subscribers of it */
+        pattern_id *ids;       /* room for the matches of one batch */
+        size_t ids_max;        /* MATCH_BATCH_MAX times what one subject can match */
+        pattern_id *reply_ids; /* room for those of one reply subject, while a batch is being delivered */
         uint32_t subscriptions_count;
         uint64_t deliveries_count; /* what lanes should have counted as matched: for tests to compare */
         unsigned reactor;          /* our number, for the matcher */
 };
 
 /* 0 or -ENOMEM. The cores are borrowed. */
-int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed);
+int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed, size_t cache_lines);
 /* Every subscription must have gone. Accepts a zeroed one. */
 void routes_fini(struct routes *routes);
 

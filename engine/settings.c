@@ -102,6 +102,7 @@ static void settings_numbers(struct settings *settings)
                        .receive_buffers_count = (uint32_t)options_number(options, OPTION_RECEIVE_BUFFERS),
                        .send_buffer_bytes = (uint32_t)options_number(options, OPTION_SEND_BUFFER),
                        .entries = (uint32_t)options_number(options, OPTION_URING_ENTRIES)},
+                .cache_lines = (uint32_t)options_number(options, OPTION_TOPIC_CACHE),
                 .lag_bytes_max = options_number(options, OPTION_MAX_LAG),
                 .stall_ns_max = options_number(options, OPTION_MAX_STALL),
                 .block_ns = options_number(options, OPTION_BLOCK_TIME),

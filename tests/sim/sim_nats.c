@@ -878,6 +878,8 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
         uint64_t stall_ns_max = (5 * NS_PER_MS) << random_below(&world->random, 12);
         uint64_t quiet_ns = random_below(&world->random, 10 * NS_PER_MS);
         const struct lag_rules *lag = draw_lag(world, lag_bytes_max);
+        /* None, so few that they push each other out, or enough for all subjects. */
+        static const uint32_t cache_lines[] = {0, 1, 2, 1024};
         struct reactor_settings settings = {
                 .memory_bytes = (size_t)4 << (20 + random_below(&world->random, 5)),
                 .lag_bytes_max = lag_bytes_max,
@@ -887,6 +889,7 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
                 .ping_interval_ns = seed_now % 3 == 0 ? 2 * NS_PER_S : 120 * NS_PER_S,
                 .pings_out_max = 20,
                 .conns_max = CLIENTS_MAX,
+                .cache_lines = cache_lines[seed_now % array_count(cache_lines)],
                 .nats = {.control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20},
                 .lag = lag,
                 .lag_policies = {lag == NULL ? LAG_DISCONNECT : lag->lag.policy},

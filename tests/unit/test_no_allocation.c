@@ -64,6 +64,7 @@ static void an_event_costs_no_allocation(void **state)
                 .ping_interval_ns = 120 * NS_PER_S,
                 .pings_out_max = 2,
                 .conns_max = 64,
+                .cache_lines = 1024,
                 .quiet_ns = 1000000,
                 .nats = {.control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20},
         };

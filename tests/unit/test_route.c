@@ -47,6 +47,7 @@ static void world_init(struct world *world, uint64_t seed)
                                             .ping_interval_ns = 100 * NS_PER_S,
                                             .pings_out_max = 2,
                                             .conns_max = 8,
+                                            .cache_lines = 1024,
                                             .nats = {.control_line_bytes_max = 4096, .payload_bytes_max = 1 << 20}};
         char bound[IO_ADDRESS_BYTES_MAX];
         assert_int_equal(cores_new(&world->cores, &cores_settings), 0);
