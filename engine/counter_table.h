@@ -55,6 +55,12 @@
         ROW(PUBLISHES_DENIED, "permission_denials", "of=\"publish\"", "Operations that the user may not do", COUNTER_TOTAL)                                  \
         ROW(SUBSCRIBES_DENIED, "permission_denials", "of=\"subscribe\"", "Operations that the user may not do", COUNTER_TOTAL)                               \
         ROW(SUBSCRIPTIONS_REFUSED, "subscriptions_refused", "", "SUBs refused: over the limit or not a legal subject", COUNTER_TOTAL)                        \
+        ROW(SUBSCRIPTIONS_OVER_CONNECTION, "subscriptions_over_limit", "option=\"max-subscriptions\"", "SUBs refused for a limit, by the option that sets it", COUNTER_TOTAL) \
+        ROW(SUBSCRIPTIONS_OVER_ALL, "subscriptions_over_limit", "option=\"max-patterns\"", "SUBs refused for a limit, by the option that sets it", COUNTER_TOTAL) \
+        ROW(SUBSCRIPTIONS_OVER_USER, "subscriptions_over_limit", "option=\"max-user-patterns\"", "SUBs refused for a limit, by the option that sets it", COUNTER_TOTAL) \
+        ROW(SUBSCRIPTIONS_OVER_SHAPES, "subscriptions_over_limit", "option=\"max-user-shapes\"", "SUBs refused for a limit, by the option that sets it", COUNTER_TOTAL) \
+        ROW(SUBSCRIBERS_HELD_TURN, "subscribers_held", "reason=\"turn\"", "Times that a connection was held because it subscribed faster than a turn takes, or than --subscribe-rate", COUNTER_TOTAL) \
+        ROW(SUBSCRIBERS_HELD_RATE, "subscribers_held", "reason=\"rate\"", "Times that a connection was held because it subscribed faster than a turn takes, or than --subscribe-rate", COUNTER_TOTAL) \
         ROW(RELOADS_TAKEN, "reloads", "result=\"taken\"", "Times that the configuration was read again, by result", COUNTER_TOTAL)                           \
         ROW(RELOADS_REFUSED, "reloads", "result=\"refused\"", "Times that the configuration was read again, by result", COUNTER_TOTAL)                       \
         ROW(RELOAD_IS_TAKEN, "config_last_reload_successful", "", "Was the configuration taken up when it was last read", COUNTER_GAUGE)                     \

@@ -218,6 +218,7 @@ void logins_take(struct reactor *reactor)
                 } else {
                         reactor->is_rechecking = true;
                         reactor->recheck_next = 0;
+                        reactor->recheck_partings = UINT64_MAX;
                 }
         }
         logins_let_ask(reactor);
@@ -228,7 +229,12 @@ void logins_take(struct reactor *reactor)
                 if (peer != NULL && peer->protocol == &session_protocol)
                         login_recheck(reactor, session_of(peer));
         }
-        reactor->is_rechecking = reactor->recheck_next < reactor->by_index_count;
+        if (reactor->recheck_next < reactor->by_index_count)
+                return;
+        /* The others see the permissions of those who have ended until the last of their subscriptions is gone. */
+        if (reactor->recheck_partings == UINT64_MAX)
+                reactor->recheck_partings = reactor->partings_begun;
+        reactor->is_rechecking = reactor->partings_done < reactor->recheck_partings;
         if (!reactor->is_rechecking)
                 auth_adopted(reactor->gate);
 }

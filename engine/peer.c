@@ -3,6 +3,7 @@
 
 #include "engine/base/log.h"
 #include "engine/door.h"
+#include "engine/parting.h"
 #include "engine/reactor.h"
 
 static void peer_note(struct reactor *reactor, enum flight_kind kind, uint64_t number, uint64_t value, uint64_t more)
@@ -32,6 +33,10 @@ void peer_accept(struct reactor *reactor, io_id id, uint32_t listener, struct sp
         /* Who comes while we go is told by the closed door, as those who come a moment later are. */
         bool may_enter = !reactor->is_stopping && door_has_slot(reactor, protocol);
         struct peer *peer = may_enter ? pool_take(&reactor->peers) : NULL;
+        if (unlikely(peer == NULL && may_enter)) {
+                partings_make_room(reactor);
+                peer = pool_take(&reactor->peers);
+        }
         if (peer == NULL) {
                 reactor_count(reactor, COUNT_CLOSED_REFUSED, 1);
                 peer_note(reactor, FLIGHT_REFUSED, 0, flight_reason(COUNT_CLOSED_REFUSED), reactor->peers_count);
@@ -475,7 +480,9 @@ void peer_closed(struct reactor *reactor, struct peer *peer)
         reactor->admins_count -= peer->protocol == &admin_protocol;
         door_leave(reactor, peer);
         counter_set(&reactor->counters, COUNT_CONNECTIONS, reactor->peers_count);
-        pool_give(&reactor->peers, peer);
+        peer->is_gone = true;
+        if (peer->protocol->stays == NULL || !peer->protocol->stays(peer))
+                pool_give(&reactor->peers, peer);
 }
 
 /* The half-sent operation will not be whole; what came before it may be read. */

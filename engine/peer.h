@@ -40,6 +40,9 @@ struct peer_protocol {
         void (*ended)(struct reactor *reactor, struct peer *peer);
         /* NULL: its connections get no events. */
         void (*describe)(const struct peer *peer, struct peer_description *description);
+        /* Is something of it still referred to, though it has ended? Then its memory stays when it is closed (is_gone),
+         * until the protocol gives it back. NULL: never. */
+        bool (*stays)(const struct peer *peer);
 };
 
 /* Why a peer's input waits. Each is set and cleared by itself; while any is set nothing is taken from the peer. */
@@ -50,6 +53,7 @@ enum peer_hold {
         PEER_HELD_QUESTION = 8,  /* until the other reactors have answered */
         PEER_HELD_LAG = 16,      /* until a subscriber for whom publishers wait has caught up */
         PEER_HELD_DRAIN = 32,    /* for good: the server goes away and reads no more */
+        PEER_HELD_PACE = 64,     /* until it may subscribe again: it is faster than it may be */
 };
 
 enum peer_state { PEER_OPEN, PEER_FINISHING, PEER_SHUT, PEER_CLOSING };
@@ -90,6 +94,7 @@ struct peer {
         bool is_paused; /* by io_pause() */
         bool is_end_kept;
         bool is_client;         /* let in by the door */
+        bool is_gone;           /* closed: its memory is all that is left */
         uint32_t address_place; /* where its address is counted */
         char address[PEER_ADDRESS_BYTES];
 };

@@ -153,7 +153,9 @@ static bool publish_to_group(struct reactor *reactor, const struct session *from
                              const struct matched *matched, struct span name, uint64_t hash)
 {
         struct routes *routes = &reactor->routes;
-        uint64_t members_count = 0;
+        uint64_t members_count;
+again:
+        members_count = 0;
         for (size_t i = 0; i < matched->ids_count; i++) {
                 const struct queue_group *group = queue_group_of(routes, matched->ids[i], matched->version, name, hash);
                 members_count += group == NULL ? 0 : group->members_count;
@@ -173,6 +175,11 @@ static bool publish_to_group(struct reactor *reactor, const struct session *from
                                 continue;
                         }
                         struct subscription *member = group->members[index];
+                        if (unlikely(member->session->is_parting)) {
+                                /* It is met once: what a million of them leave behind is not walked for each event. */
+                                route_leave_group(reactor, member);
+                                goto again;
+                        }
                         if (publish_wanted(from, member) && !member->session->peer.lane.is_cut &&
                             session_may_have(member->session, member, event) && session_deliver(reactor, member, event))
                                 return true;

@@ -19,6 +19,7 @@
 
 #include "engine/base/hostport.h"
 #include "engine/door.h"
+#include "engine/parting.h"
 #include "engine/publish.h"
 #include "engine/question.h"
 #include "engine/watermark.h"
@@ -90,6 +91,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         reactor->cores = cores;
         list_init(&reactor->held);
         list_init(&reactor->resumed);
+        list_init(&reactor->paced);
+        list_init(&reactor->parting);
         list_init(&reactor->questions);
         list_init(&reactor->questions_due);
         reactor->finish_ns = PEER_FINISH_NS;
@@ -117,9 +120,12 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         if (error == 0)
                 error = routes_init(&reactor->routes, cores, settings->number, seeds[1], settings->cache_lines);
         if (error == 0)
+                error = quotas_init(&reactor->quotas);
+        if (error == 0)
                 error = registry_init(&reactor->registry);
         if (error == 0)
-                error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(), reactor_slots(settings));
+                error = pool_init(&reactor->peers, "connections", reactor_peer_bytes(),
+                                  reactor_slots(settings) + PARTING_SLOTS);
         if (error == 0)
                 error = counters_init(&reactor->counters, COUNTERS_COUNT);
         if (error == 0)
@@ -182,6 +188,8 @@ void reactor_free(struct reactor *reactor)
                 peer->is_paused = false;   /* … nor anything to be resumed */
                 peer_closed(reactor, peer);
         }
+        if (reactor->parting.next != NULL)
+                partings_finish(reactor);
         dropped = account_dropped(&reactor->lanes.account) - dropped;
         if (dropped > 0)
                 log_info("events_lost", "reason=%s count=%llu connections=%u", loss_name(LOSS_DRAINING),
@@ -199,6 +207,7 @@ void reactor_free(struct reactor *reactor)
         pool_fini(&reactor->peers);
         if (reactor->routes.table != NULL)
                 routes_fini(&reactor->routes);
+        quotas_fini(&reactor->quotas);
         lanes_fini(&reactor->lanes);
         if (reactor->bell != NULL)
                 reactor->cores->core[reactor->settings.number].reactor = NULL;
@@ -615,6 +624,10 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
         own->conns_max = settings->conns_max;
         own->address_conns_max = settings->address_conns_max;
         own->subscriptions_max = settings->subscriptions_max;
+        own->user_patterns_max = settings->user_patterns_max;
+        own->user_shapes_max = settings->user_shapes_max;
+        own->subscribe_rate = settings->subscribe_rate;
+        own->subscribe_burst = settings->subscribe_burst;
         own->auth_timeout_ns = settings->auth_timeout_ns;
         if (own->lag != NULL)
                 lanes_change_lag(&reactor->lanes, own->lag_bytes_max, lag_limit_bytes_min(own->lag),
@@ -655,7 +668,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
         if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking || reactor->may_let_ask ||
-            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->questions_due))
+            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->paced) || !list_is_empty(&reactor->parting) ||
+            !list_is_empty(&reactor->questions_due))
                 deadline_ns = 0;
 
         bool has_sends = reactor->has_sends;
@@ -674,6 +688,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         if (has_sends)
                 reactor->flush_ns = io_clock_ns(io) - poll_began_ns;
         reactor->pulse.turn_began_ns = has_sends ? poll_began_ns : io_now_ns(io);
+        paces_begin_turn(reactor);
+        partings_go_on(reactor);
         bool is_full = reactor_take_up(reactor, count, &input_bytes);
         if (is_full) {
                 uint64_t until_ns = io_clock_ns(io) + READ_ON * reactor->flush_ns;
@@ -789,7 +805,7 @@ void reactor_print_plan(const struct reactor_settings *settings, const struct co
                 count > 1 ? " of all reactors" : "");
         plan_row(out, "stream memory", count, settings->memory_bytes, "events on their way out, cut input (--memory)",
                  &sum);
-        plan_row(out, "connections", count * reactor_slots(settings), reactor_peer_bytes(),
+        plan_row(out, "connections", count * (reactor_slots(settings) + PARTING_SLOTS), reactor_peer_bytes(),
                  "session and cursor (--max-connections)", &sum);
         plan_row(out, "closed spans", count * reactor_spans_max(settings), sizeof(struct lane_span),
                  "private bytes between shared ones", &sum);

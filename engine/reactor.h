@@ -15,6 +15,7 @@
 #include "engine/base/timerwheel.h"
 #include "engine/blocking.h"
 #include "engine/cores.h"
+#include "engine/quota.h"
 #include "engine/counter_table.h"
 #include "engine/flight_table.h"
 #include "engine/lag.h"
@@ -44,10 +45,14 @@ struct reactor_settings {
         uint64_t quiet_ns; /* how long a set of subscriptions must not change before it may be shared */
         uint64_t ping_interval_ns;
         uint32_t pings_out_max;
-        uint32_t conns_max;         /* clients of all reactors together */
-        uint32_t address_conns_max; /* ... and of one address; 0: no limit */
-        uint32_t subscriptions_max; /* per connection; 0: no limit of its own */
-        uint32_t cache_lines;       /* of the topic cache; 0: none */
+        uint32_t conns_max;                          /* clients of all reactors together */
+        uint32_t address_conns_max;                  /* ... and of one address; 0: no limit */
+        uint32_t subscriptions_max;                  /* per connection; 0: no limit of its own */
+        uint32_t user_patterns_max, user_shapes_max; /* per user, or connection where there are none; 0: no limit */
+        uint32_t subscribe_rate, subscribe_burst;    /* per connection and second, and at once; 0: no limit */
+        uint32_t
+                turn_changes; /* for a simulation: SUBs and UNSUBs of one connection in a turn; 0: as many as is good */
+        uint32_t cache_lines; /* of the topic cache; 0: none */
         struct nats_limits nats;
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
         uint64_t seed;                /* for a simulation: every choice comes from it; 0: from the kernel */
@@ -85,10 +90,15 @@ struct reactor {
         /* By the other reactor's number; NULL at our own. */
         struct mailbox *out[MATCH_REACTORS_MAX], *in[MATCH_REACTORS_MAX];
         struct blocking blocking;
-        uint64_t blocking_ns;  /* when the next held publisher may go on */
-        struct list held;      /* peers held for a mailbox, the first first, by wait_link */
-        struct list resumed;   /* peers to go on with, by resume_link */
-        struct list questions; /* that have not been answered by all yet */
+        uint64_t blocking_ns; /* when the next held publisher may go on */
+        struct list held;     /* peers held for a mailbox, the first first, by wait_link */
+        struct list resumed;  /* peers to go on with, by resume_link */
+        struct list paced;    /* sessions that may subscribe again in a turn to come, the first first, by pace.link */
+        struct pace_turn pace_turn;
+        struct list parting;   /* sessions that have ended with many subscriptions, the first first, by parting_link */
+        uint32_t parting_left; /* subscriptions that may still be taken away in this turn */
+        uint64_t partings_begun, partings_done; /* those that were ever in the list */
+        struct list questions;                  /* that have not been answered by all yet */
         unsigned questions_count;
         struct list questions_due;      /* those of them that we have still to answer ourselves, by due_link */
         uint64_t full;                  /* mailboxes that had no room, a bit each: their reactors are to be told FULL */
@@ -101,16 +111,18 @@ struct reactor {
         struct auth_gate *gate;         /* ours; NULL: there are no users */
         struct list logins_waiting;     /* for their turn to ask, by login.wait_link */
         uint32_t logins_waiting_count;
-        bool may_let_ask;      /* some of them may: no sleep */
-        bool is_rechecking;    /* the users have changed, and not every session was asked again */
-        uint32_t recheck_next; /* the next to ask, by index */
-        uint8_t drain;         /* enum reactor_drain */
-        uint32_t drain_next;   /* the connection to whom goodbye is said next, by index */
+        bool may_let_ask;          /* some of them may: no sleep */
+        bool is_rechecking;        /* the users have changed, and not every session was asked again */
+        uint32_t recheck_next;     /* the next to ask, by index */
+        uint64_t recheck_partings; /* behind the last: so many of those that have ended must be gone, too */
+        uint8_t drain;             /* enum reactor_drain */
+        uint32_t drain_next;       /* the connection to whom goodbye is said next, by index */
         uint32_t drain_count, drain_done;
         uint64_t drain_began_ns, drain_ns;
         uint64_t sampled_ns;
         struct lanes lanes;
         struct routes routes;
+        struct quotas quotas;
         struct registry registry;
         struct list crowded; /* sessions to take out of their cohorts, by crowded_link */
         struct list kept;    /* peers that have begun an operation and not ended it, the oldest first, by kept_link */
@@ -129,7 +141,7 @@ struct reactor {
         struct flight flight;
         struct cpu_share cpu_share;
         struct ledger ledger;
-        struct log_limit cut_log, fault_log;
+        struct log_limit cut_log, fault_log, quota_log;
         const struct peer_protocol *listeners[REACTOR_LISTENERS_MAX];
         uint16_t listener_ports[REACTOR_LISTENERS_MAX];
         uint8_t listener_numbers[REACTOR_LISTENERS_MAX]; /* which --listen it is of, for the users' listeners */

@@ -195,6 +195,7 @@ void registry_leave(struct reactor *reactor, struct session *session)
                 registry_cohort_ended(reactor, &owner->cohort);
                 return;
         }
+        uint32_t left = owner->entries_count;
         list_for_each(&session->subscriptions, link)
         {
                 struct subscription *subscription = list_entry(link, struct subscription, session_link);
@@ -203,6 +204,8 @@ void registry_leave(struct reactor *reactor, struct session *session)
                 subscription->delivered += subscription->entry->appended;
                 subscription->entry = NULL;
                 list_push_back(&subscription->route->privates, &subscription->route_link);
+                if (--left == 0)
+                        break; /* the rest may be a million that cannot be shared */
         }
         reactor->registry.members_count--;
         lane_leave(&reactor->lanes, &session->peer.lane);

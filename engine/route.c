@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "engine/queuegroup.h"
+#include "engine/quota.h"
 #include "engine/reactor.h"
 #include "engine/session.h"
 
@@ -111,7 +112,7 @@ static uint64_t text_hash(const struct routes *routes, struct span text)
         return XXH3_64bits_withSeed(text.bytes, text.size, routes->hash_seed);
 }
 
-static struct route *route_find_text(const struct routes *routes, struct span text)
+struct route *route_find(const struct routes *routes, struct span text)
 {
         for (struct map_node *node = map_first(&routes->by_text, text_hash(routes, text)); node != NULL;
              node = map_next(node)) {
@@ -160,7 +161,7 @@ static int route_enter(struct routes *routes, struct route *route)
 /* The route of a pattern, made if need be; NULL: *error tells. */
 static struct route *route_get(struct routes *routes, struct span text, int *error)
 {
-        struct route *route = route_find_text(routes, text);
+        struct route *route = route_find(routes, text);
         if (route != NULL)
                 return route;
         *error = match_check(text, MATCH_NATS);
@@ -407,11 +408,16 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         assert(sid.size <= UINT16_MAX); /* a control line is no longer */
         if (route_find_sid(routes, session, sid) != NULL)
                 return -EEXIST;
+        /* In front of the matcher, which a pattern of a new shape costs much. */
+        error = quota_check(reactor, session, subject);
+        if (error != 0)
+                return error;
         struct route *route = route_get(routes, subject, &error);
         if (route == NULL)
                 return error;
         struct subscription *new = calloc(1, sizeof *new + sid.size);
-        if (new == NULL) {
+        if (new == NULL || quota_take(reactor, session, route) != 0) {
+                free(new);
                 route_free_if_empty(routes, route);
                 return -ENOMEM;
         }
@@ -420,6 +426,7 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         list_init(&new->session_link);
         list_init(&new->route_link);
         if (queue.size > 0 && queue_group_add(routes, route, queue, new) != 0) {
+                quota_give(reactor, session, route);
                 route_free_if_empty(routes, route);
                 free(new);
                 return -ENOMEM;
@@ -427,6 +434,7 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         if (route->id != PATTERN_NONE && route_show(reactor, new) != 0) {
                 if (new->group != NULL)
                         queue_group_remove(routes, new);
+                quota_give(reactor, session, route);
                 route_free_if_empty(routes, route);
                 free(new);
                 return -ENOMEM;
@@ -442,11 +450,18 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         return 0;
 }
 
+void route_leave_group(struct reactor *reactor, struct subscription *subscription)
+{
+        route_hide(reactor, subscription);
+        queue_group_remove(&reactor->routes, subscription);
+}
+
 void route_unsubscribe(struct reactor *reactor, struct subscription *subscription)
 {
         struct routes *routes = &reactor->routes;
         struct route *route = subscription->route;
         assert(subscription->entry == NULL);
+        quota_give(reactor, subscription->session, route);
         route_hide(reactor, subscription);
         if (subscription->group != NULL)
                 queue_group_remove(routes, subscription);

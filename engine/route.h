@@ -124,10 +124,13 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
 /* Lets the other reactors know of a visible subscription with its session's filter, or takes it back. 0 or -ENOMEM. */
 int route_show(struct reactor *reactor, struct subscription *subscription);
 void route_hide(struct reactor *reactor, struct subscription *subscription);
+/* A subscription that gets nothing any more leaves its queue group, in front of the rest of it. */
+void route_leave_group(struct reactor *reactor, struct subscription *subscription);
 /* The session's cohort must have been left if the subscription is shared. */
 void route_unsubscribe(struct reactor *reactor, struct subscription *subscription);
 struct subscription *route_find_sid(const struct routes *routes, const struct session *session, struct span sid);
 struct route *route_of(const struct routes *routes, pattern_id id);
+struct route *route_find(const struct routes *routes, struct span text);
 
 /* Tells the matcher's writer what there is to tell. true: some of it has to wait for room. Once a turn. */
 bool routes_tell(struct reactor *reactor);

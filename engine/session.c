@@ -8,8 +8,10 @@
 
 #include "engine/base/hostport.h"
 #include "engine/door.h"
+#include "engine/parting.h"
 #include "engine/publish.h"
 #include "engine/queuegroup.h"
+#include "engine/quota.h"
 #include "engine/reactor.h"
 #include "engine/watermark.h"
 #include "io/wire/json.h"
@@ -108,6 +110,8 @@ void session_arm(struct reactor *reactor, struct session *session)
                 next_ns = session->handshake_ns;
         if (session->quiet_ns != 0 && session->quiet_ns < next_ns)
                 next_ns = session->quiet_ns;
+        if (pace_next_ns(&session->pace) < next_ns)
+                next_ns = pace_next_ns(&session->pace);
         if (session->peer.state == PEER_OPEN && session->peer.timer.deadline_ns != next_ns)
                 timer_set(&reactor->wheel, &session->peer.timer, next_ns);
 }
@@ -239,6 +243,8 @@ bool session_may_have(const struct session *session, const struct subscription *
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event)
 {
         struct session *session = subscription->session;
+        if (unlikely(session->is_parting))
+                return false;
         if (unlikely(!session_may_have(session, subscription, event)) && !subscription->is_expired &&
             !session->peer.lane.is_cut && !session->peer.lane.ended) {
                 lane_refuse(&reactor->lanes, &session->peer.lane, LOSS_NO_PERMISSION);
@@ -327,11 +333,45 @@ static bool session_connect(struct reactor *reactor, struct session *session, co
         return true;
 }
 
+#define CONNECTION_IS_FULL (-EUSERS) /* --max-subscriptions */
+
+/* Which limit was in the way; the counters stand in the order of these. */
+static const struct subscription_limit {
+        int error;
+        enum counter_id counter;
+        const char *option;
+} subscription_limits[] = {
+        {CONNECTION_IS_FULL, COUNT_SUBSCRIPTIONS_OVER_CONNECTION, "--max-subscriptions"},
+        {-ENOSPC, COUNT_SUBSCRIPTIONS_OVER_ALL, "--max-patterns"},
+        {QUOTA_PATTERNS, COUNT_SUBSCRIPTIONS_OVER_USER, "--max-user-patterns"},
+        {QUOTA_SHAPES, COUNT_SUBSCRIPTIONS_OVER_SHAPES, "--max-user-shapes"},
+};
+
+static void session_log_limit(struct reactor *reactor, const struct session *session, const char *option)
+{
+        char quoted[USER_NAME_BYTES_MAX];
+        unsigned suppressed;
+        if (!log_limit_pass(&reactor->quota_log, io_now_ns(reactor->io), 10, &suppressed))
+                return;
+        log_info("subscription_refused", "address=%s user=%s option=%s suppressed=%u", session->peer.address,
+                 log_quote(quoted, sizeof quoted, session->login.user == NULL ? SPAN_NONE : session->login.user->name),
+                 option, suppressed);
+}
+
 static void session_refuse_subscription(struct reactor *reactor, struct session *session, int error)
 {
         reactor_count(reactor, COUNT_SUBSCRIPTIONS_REFUSED, 1);
+        for (size_t i = 0; i < array_count(subscription_limits); i++) {
+                if (subscription_limits[i].error != error)
+                        continue;
+                reactor_count(reactor, subscription_limits[i].counter, 1);
+                session_log_limit(reactor, session, subscription_limits[i].option);
+        }
         if (error == -EINVAL || error == -E2BIG)
                 session_say(reactor, session, SPAN("-ERR 'Invalid Subject'\r\n"));
+        else if (error == QUOTA_SHAPES)
+                session_say(reactor, session,
+                            SPAN("-ERR 'maximum subscriptions exceeded - too many positions of wildcards'\r\n"));
         else
                 session_say(reactor, session, SPAN("-ERR 'maximum subscriptions exceeded'\r\n"));
 }
@@ -398,7 +438,7 @@ static void session_subscribe(struct reactor *reactor, struct session *session, 
                 return;
         }
         int error = max != 0 && session->subscriptions_count >= max
-                            ? -ENOSPC
+                            ? CONNECTION_IS_FULL
                             : route_subscribe(reactor, session, operation->subject, operation->queue, operation->sid,
                                               &subscription);
         if (error == -EEXIST) {
@@ -445,6 +485,11 @@ void session_subscribed(struct reactor *reactor, struct subscription *subscripti
 {
         struct session *session = subscription->session;
         session_ask_ended(reactor, session);
+        if (session->is_parting) { /* nobody is there to be told, nor waits for it */
+                if (error != 0)
+                        route_unsubscribe(reactor, subscription);
+                return;
+        }
         if (error == 0) {
                 session_say_ok(reactor, session);
                 return;
@@ -454,8 +499,7 @@ void session_subscribed(struct reactor *reactor, struct subscription *subscripti
         route_unsubscribe(reactor, subscription);
 }
 
-/* Takes it out, whatever it still waits for. */
-static void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription)
+void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription)
 {
         if (subscription->route->id == PATTERN_NONE)
                 session_ask_ended(reactor, session);
@@ -489,10 +533,24 @@ static void session_key_change_filter(const struct reactor *reactor, struct sess
         session->key_high += add ? hash.high64 : 0 - hash.high64;
 }
 
+/* What it has counts for another. */
+static void session_move_usage(struct reactor *reactor, struct session *session, struct usage *usage)
+{
+        if (session->usage == usage)
+                return;
+        list_for_each(&session->subscriptions, link)
+                quota_give(reactor, session, list_entry(link, struct subscription, session_link)->route);
+        session->usage = usage;
+        /* Where there is no memory it has more than is counted. */
+        list_for_each(&session->subscriptions, link)
+                quota_take(reactor, session, list_entry(link, struct subscription, session_link)->route);
+}
+
 void session_become(struct reactor *reactor, struct session *session, const struct user *user)
 {
         const struct permissions *permissions = user->permissions;
         session->login.user = user;
+        session_move_usage(reactor, session, user->usage);
         if (session->permissions == permissions)
                 return;
         session_key_change_filter(reactor, session, false);
@@ -651,9 +709,13 @@ static bool session_operate(struct reactor *reactor, struct session *session, co
         case NATS_CONNECT:
                 return session_connect(reactor, session, operation);
         case NATS_SUB:
+                if (!pace_allows(reactor, session, true))
+                        return false;
                 session_subscribe(reactor, session, operation);
                 break;
         case NATS_UNSUB:
+                if (!pace_allows(reactor, session, false))
+                        return false;
                 session_unsubscribe(reactor, session, operation);
                 break;
         case NATS_PING:
@@ -748,6 +810,8 @@ static void session_opened(struct reactor *reactor, struct peer *peer)
         uint64_t now = io_now_ns(reactor->io);
         list_init(&session->subscriptions);
         list_init(&session->crowded_link);
+        list_init(&session->parting_link);
+        pace_init(&session->pace);
         session->client_id = peer->number = ++reactor->next_client_id;
         session->verbose = true; /* the protocol's defaults before CONNECT */
         session->pedantic = true;
@@ -777,6 +841,7 @@ static void session_ticked(struct reactor *reactor, struct peer *peer)
                 return;
         if (session->quiet_ns != 0 && now >= session->quiet_ns)
                 session_tick_quiet(reactor, session, now);
+        pace_tick(reactor, session, now);
         if (now >= session->ping_ns)
                 session_tick_ping(reactor, session, now);
         session_arm(reactor, session);
@@ -788,10 +853,15 @@ static void session_ended(struct reactor *reactor, struct peer *peer)
         list_remove(&session->crowded_link);
         registry_leave(reactor, session);
         login_ended(reactor, session);
+        pace_ended(&session->pace);
         /* These may go before the connection has. */
         session->permissions = session->filter = NULL;
-        list_for_each(&session->subscriptions, link)
-                session_forget(reactor, session, list_entry(link, struct subscription, session_link));
+        parting_begin(reactor, session);
+}
+
+static bool session_stays(const struct peer *peer)
+{
+        return container_of((struct peer *)(uintptr_t)peer, struct session, peer)->is_parting;
 }
 
 static void session_describe(const struct peer *peer, struct peer_description *description)
@@ -816,4 +886,5 @@ const struct peer_protocol session_protocol = {
         .ticked = session_ticked,
         .ended = session_ended,
         .describe = session_describe,
+        .stays = session_stays,
 };

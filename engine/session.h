@@ -6,6 +6,7 @@
 #define SPATE_ENGINE_SESSION_H
 
 #include "engine/login.h"
+#include "engine/pace.h"
 #include "engine/peer.h"
 #include "engine/registry.h"
 #include "io/wire/nats.h"
@@ -17,6 +18,7 @@ struct session {
         struct peer peer;
         struct list subscriptions;             /* by session_link, oldest first */
         struct list crowded_link;              /* in reactor->crowded */
+        struct list parting_link;              /* in reactor->parting */
         struct registered_cohort *cohort;      /* joined, or waiting for a second member */
         uint64_t key_low, key_high;            /* sum over the shareable subscriptions: see registry.h */
         struct subscription *lag_subscription; /* to SESSION_LAG_SUBJECT; NULL: it does not want to know */
@@ -25,6 +27,9 @@ struct session {
         uint32_t shareable_count;
         uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
         struct login login;
+        struct pace pace;
+        struct usage *usage;                   /* its user's; NULL: there are no users */
+        uint32_t shapes_count;                 /* of its patterns, while it has no usage */
         const struct permissions *permissions; /* NULL: no restrictions */
         const struct permissions *filter;      /* the same where each event to deliver has to be asked for; else NULL */
         uint64_t client_id;
@@ -39,6 +44,7 @@ struct session {
         bool is_ok_said;              /* of the event that was held for want of room: its +OK */
         bool is_private;              /* keeps out of cohorts: echo:false and publishing, or crowded */
         bool is_crowded;              /* is_private until the lane has drained */
+        bool is_parting;              /* has ended, and not all of its subscriptions are gone: it gets no event */
         char name[LEDGER_NAME_BYTES]; /* as CONNECT told it, cut, for people */
         bool limits_publish; /* each subject to publish to has to be asked for, unless it is the last one again: */
         uint8_t permitted_bytes;
@@ -73,6 +79,8 @@ bool session_may_have(const struct session *session, const struct subscription *
                       const struct event *event);
 /* A subscription that route_subscribe() left waiting is visible everywhere now, or has failed with `error`. */
 void session_subscribed(struct reactor *reactor, struct subscription *subscription, int error);
+/* Takes the subscription away, whatever it still waits for. */
+void session_forget(struct reactor *reactor, struct session *session, struct subscription *subscription);
 /* Encodes one event for this subscription alone. false: it was not delivered (its lane is cut, or it has had its
  * maximum). */
 bool session_deliver(struct reactor *reactor, struct subscription *subscription, const struct event *event);

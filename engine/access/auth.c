@@ -703,7 +703,7 @@ int auth_new(struct auth **out, const struct auth_settings *settings, char error
         list_init(&auth->fresh);
         list_init(&auth->suspect);
         credentials_key(auth->key);
-        int failed = permission_sets_init(&auth->sets);
+        int failed = permission_sets_init(&auth->sets, settings->reactors_count);
         if (failed == 0)
                 failed = worker_load(auth, &auth->users, error);
         if (failed == 0)

@@ -34,8 +34,11 @@ struct permission_set {
         size_t users_count;
 };
 
-int permission_sets_init(struct permission_sets *sets)
+int permission_sets_init(struct permission_sets *sets, unsigned reactors_count)
 {
+        *sets = (struct permission_sets){0};
+        if (reactors_count > 0 && usages_init(&sets->usages, reactors_count) != 0)
+                return -ENOMEM;
         sets->next_id = 1;
         random_secret(sets->secret, sizeof sets->secret);
         epoch_bin_init(&sets->bin);
@@ -48,6 +51,7 @@ void permission_sets_fini(struct permission_sets *sets)
         if (sets->next_id != 0)
                 epoch_drain(&sets->bin);
         map_fini(&sets->map);
+        usages_fini(&sets->usages);
 }
 
 static struct permission_set *permission_sets_find(struct permission_sets *sets, const struct permissions *permissions)
@@ -370,6 +374,12 @@ static bool read_permissions(struct loading *loading, const yaml_node_t *publish
                 out_of_memory(loading);
                 is_read = false;
         }
+        if (is_read && sets->usages.reactors_count > 0) {
+                user->usage = usages_get(&sets->usages, user->name);
+                is_read = user->usage != NULL;
+                if (!is_read)
+                        out_of_memory(loading);
+        }
         free((void *)(uintptr_t)lists.publish_allow.entries);
         free((void *)(uintptr_t)lists.publish_deny.entries);
         free((void *)(uintptr_t)lists.subscribe_allow.entries);
@@ -675,6 +685,8 @@ void users_free(struct users *users)
         for (size_t i = 0; i < users->users_count; i++) {
                 struct user *user = &users->users[i];
                 permission_sets_drop(users->sets, user->permissions);
+                if (user->usage != NULL)
+                        usage_drop(&users->sets->usages, user->usage);
                 free((void *)(uintptr_t)user->name.bytes);
                 free((void *)(uintptr_t)user->bcrypt);
         }

@@ -17,6 +17,7 @@
 
 #include "engine/access/document.h"
 #include "engine/access/permissions.h"
+#include "engine/access/usage.h"
 #include "engine/base/epoch.h"
 #include "engine/base/map.h"
 
@@ -33,10 +34,11 @@ struct permission_sets {
         uint32_t next_id;
         uint8_t secret[16];
         struct epoch_bin bin; /* reactors read each other's sets, as long as a turn lasts */
+        struct usages usages; /* likewise by name; there is none while its reactors_count is 0 */
 };
 
-/* 0 or -ENOMEM. */
-int permission_sets_init(struct permission_sets *sets);
+/* 0 or -ENOMEM. `reactors_count`: how many use what is loaded; 0: it is only looked at. */
+int permission_sets_init(struct permission_sets *sets, unsigned reactors_count);
 /* All images are freed. Accepts a zeroed one. */
 void permission_sets_fini(struct permission_sets *sets);
 
@@ -48,6 +50,7 @@ struct user {
         uint32_t index;                        /* in its image */
         uint32_t listeners;                    /* a bit for each listener where it may come in */
         const struct permissions *permissions; /* NULL: no restrictions */
+        struct usage *usage;                   /* what the reactors have of its quotas; NULL: there are no reactors */
 };
 
 struct users;

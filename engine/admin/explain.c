@@ -240,7 +240,7 @@ static void write_subscriber(struct rows *rows, struct span pattern, const struc
         const struct session *session = subscription->session;
         struct span subject = explain_subject(rows->explain), sid = subscription_sid(subscription);
         struct span queue = SPAN_NONE;
-        if (!rows_want(rows, session))
+        if (session->is_parting || !rows_want(rows, session))
                 return;
         rows->subscribers_count++;
         if (json_array_size(rows->subscribers) == rows->rows_max)

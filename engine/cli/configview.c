@@ -34,7 +34,7 @@ static void outlook_fini(struct outlook *outlook)
 static int outlook_init(struct outlook *outlook, const char *command, const struct config_sources *sources)
 {
         char error[OPTIONS_ERROR_BYTES] = "";
-        int next, failed = permission_sets_init(&outlook->sets), status = EXIT_CONFIG;
+        int next, failed = permission_sets_init(&outlook->sets, 0), status = EXIT_CONFIG;
         if (failed == 0)
                 failed = config_read(&outlook->options, &outlook->config, sources, &next, error);
         if (failed != 0 && outlook->options.file == NULL)

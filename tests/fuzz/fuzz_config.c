@@ -51,7 +51,7 @@ static void read_users(struct config *config, const struct settings *settings)
         char error[OPTIONS_ERROR_BYTES] = "";
         struct users_context context = {
                 .listeners = settings->listeners.names, .listeners_count = settings->listeners.count, .sets = &sets};
-        if (permission_sets_init(&sets) != 0)
+        if (permission_sets_init(&sets, 0) != 0)
                 abort();
         if (config_users(config, &settings->options, &context, &users, error) == 0)
                 users_free(users);

@@ -880,6 +880,9 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
         const struct lag_rules *lag = draw_lag(world, lag_bytes_max);
         /* None, so few that they push each other out, or enough for all subjects. */
         static const uint32_t cache_lines[] = {0, 1, 2, 1024};
+        bool is_paced = random_chance(&world->random, 1, 2), is_rated = random_chance(&world->random, 1, 4);
+        uint32_t turn_changes = is_paced ? 1 + (uint32_t)random_below(&world->random, 4) : 0;
+        uint32_t subscribe_rate = is_rated ? 10u << random_below(&world->random, 12) : 0;
         struct reactor_settings settings = {
                 .memory_bytes = (size_t)4 << (20 + random_below(&world->random, 5)),
                 .lag_bytes_max = lag_bytes_max,
@@ -894,6 +897,9 @@ static void start_reactors(struct world *world, const struct sim_settings *sim)
                 .lag = lag,
                 .lag_policies = {lag == NULL ? LAG_DISCONNECT : lag->lag.policy},
                 .block_ns = stall_ns_max / 2,
+                .turn_changes = turn_changes,
+                .subscribe_rate = subscribe_rate,
+                .subscribe_burst = 1 + (uint32_t)random_below(&world->random, 5),
         };
         struct io_settings io = {.backend = IO_BACKEND_SIM, .conns_max = CLIENTS_MAX + 64};
         char bound[IO_ADDRESS_BYTES_MAX];

@@ -35,7 +35,7 @@ static void shown_of(const char *text, const char *expected)
         char error[OPTIONS_ERROR_BYTES] = "";
         struct permission_sets sets;
         struct users *users;
-        assert_int_equal(permission_sets_init(&sets), 0);
+        assert_int_equal(permission_sets_init(&sets, 0), 0);
         struct users_context context = {.listeners = listeners, .listeners_count = 2, .sets = &sets};
         int failed = users_parse(&users, "test", span_of_text(text), &context, error);
         assert_string_equal(error, "");

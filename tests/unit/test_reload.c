@@ -129,7 +129,7 @@ static void server_start(struct server *server)
                 .argc = 3, .argv = server->words, .first = 1, .rows = option_rows, .rows_count = OPTIONS_COUNT};
         struct cores_settings cores_settings = {.count = 2, .mailbox_bytes = MIB, .patterns_max = 1000};
         assert_int_equal(cores_new(&server->cores, &cores_settings), 0);
-        assert_int_equal(permission_sets_init(&server->sets), 0);
+        assert_int_equal(permission_sets_init(&server->sets, 0), 0);
         server->context.sets = &server->sets;
         if (config_read(&options, &config, &server->sources, &next, error) != 0 ||
             settings_new(&server->started_with, &options, config_has_users(&config, &options), NULL, error) != 0)

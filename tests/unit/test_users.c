@@ -22,7 +22,7 @@ static const struct users_context context = {.listeners = listeners, .listeners_
 static int set_up(void **state)
 {
         (void)state;
-        return permission_sets_init(&sets);
+        return permission_sets_init(&sets, 0);
 }
 
 /* Also finds out whether every image gave back what it held. */

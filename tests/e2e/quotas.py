@@ -1,0 +1,205 @@
+"""quotas: how many patterns a user may have and of how many shapes, how fast anybody may subscribe, and what becomes of all
+that when he leaves. Nothing of it may hold up others, or lose anything but what was refused."""
+import json
+import os
+import signal
+import tempfile
+import time
+
+import users
+from admin import REACTORS, Watched, until
+from suite import SECONDS, Suite
+from talk import Wire
+
+suite = Suite()
+it = suite.it
+
+FULL = "-ERR 'maximum subscriptions exceeded'\r\n"
+SHAPES = "-ERR 'maximum subscriptions exceeded - too many positions of wildcards'\r\n"
+
+
+def metric(server, line):
+    for row in server.ask('/metrics')[2].decode().splitlines():
+        if row.startswith(line + ' '):
+            return float(row.split()[-1])
+    raise AssertionError(line)
+
+
+def subscriptions(server):
+    return sum(reactor['subscriptions'] for reactor in server.json('/status')['reactors'])
+
+
+def enter(server, name='', lines=()):
+    wire = Wire(server)
+    fields = {'verbose': False, **({'user': name, 'pass': 'plain'} if name else {})}
+    wire.say('CONNECT ' + json.dumps(fields), *lines)
+    return wire
+
+
+def answers(wire, *lines):
+    """What is said to these lines, all of it."""
+    wire.say(*lines, 'PING')
+    said = []
+    while True:
+        said += wire.hear_count(1, SECONDS)
+        if said[-1] == 'PONG\r\n':
+            return said[:-1]
+
+
+class WithUsers(Watched):
+    """ann, who must not have secret.*, and bob."""
+
+    def __init__(self, *flags):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = os.path.join(self.folder.name, 'users.json')
+        self.write_users()
+        super().__init__('--users', self.path, *flags)
+
+    def write_users(self, **more):
+        with open(self.path, 'w', encoding='utf-8') as file:
+            json.dump({'users': [{'name': 'ann', 'password': users.PLAIN, 'subscribe': {'deny': ['secret.*']}, **more},
+                                 {'name': 'bob', 'password': users.PLAIN}]}, file)
+
+
+@it('refuses one shape too many, and takes more patterns of the shapes there are')
+def _():
+    with Watched('--max-user-shapes', '2') as server:
+        wire = enter(server)
+        assert answers(wire, 'SUB a.* 1', 'SUB b.* 2', 'SUB a.> 3', 'SUB literal.a.b.c 4') == []
+        assert answers(wire, 'SUB *.a 5', 'SUB c.> 6', 'SUB *.*.* 7', 'SUB a 8') == [SHAPES, SHAPES]
+        assert metric(server, 'spate_subscriptions_over_limit_total{option="max-user-shapes"}') == 2
+        assert 'event=subscription_refused' in server.log() and 'option=--max-user-shapes' in server.log(), server.log()
+        # Who gives a shape up has room for another; one of two patterns of a shape does not give it up.
+        assert answers(wire, 'UNSUB 1', 'SUB *.a 9') == [SHAPES]
+        assert answers(wire, 'UNSUB 2', 'SUB *.a 10') == []
+        # Another connection has a quota of its own where there are no users.
+        other = enter(server)
+        assert answers(other, 'SUB *.*.*.* 1', 'SUB *.*.> 2', 'SUB *.b 3') == [SHAPES]
+        other.close()
+        wire.close()
+
+
+@it('counts what a user has on all its connections, once')
+def _():
+    with WithUsers('--max-user-patterns', '3', '--max-user-shapes', '1') as server:
+        first, second, bob = enter(server, 'ann'), enter(server, 'ann'), enter(server, 'bob')
+        assert answers(first, 'SUB a 1', 'SUB b.* 2', 'SUB b.* g 3') == []
+        if REACTORS == 1:
+            assert answers(second, 'SUB a 1', 'SUB b.* 2', 'SUB c 3') == []
+            assert answers(second, 'SUB d 4') == [FULL] and answers(first, 'SUB e 5', 'SUB a 6', 'SUB c 7') == [FULL]
+        else:
+            # The same on two reactors counts on each.
+            assert [answers(second, f'SUB p{i} {i}') for i in range(5)].count([FULL]) == 4
+        assert answers(bob, 'SUB a 1', 'SUB b 2', 'SUB *.c 3', 'SUB d 4') == [FULL]
+        assert metric(server, 'spate_subscriptions_over_limit_total{option="max-user-patterns"}') >= 2
+        first.close()
+        until('what ann had on it is gone', lambda: subscriptions(server) == (6 if REACTORS == 1 else 4))
+        third = enter(server, 'ann')
+        assert len(answers(third, 'SUB x 1', 'SUB y 2', 'SUB z 3')) == (3 if REACTORS == 1 else 1)
+        for wire in (second, third, bob):
+            wire.close()
+        until('all is gone', lambda: subscriptions(server) == 0)
+        last = enter(server, 'ann')
+        assert answers(last, 'SUB 1 1', 'SUB 2.> 2', 'SUB 3 3') == [] and answers(last, 'SUB *.4 4') == [FULL]
+        last.close()
+
+
+@it('lets a client that comes again have what it had, while that is still being taken away')
+def _():
+    with WithUsers('--max-user-patterns', '30000') as server:
+        for _ in range(3):
+            wire = enter(server, 'ann')
+            wire.socket.sendall(b''.join(b'SUB data.%d %d\r\n' % (i, i) for i in range(30_000)))
+            assert answers(wire) == []
+            wire.socket.close()
+        until('all is gone', lambda: subscriptions(server) == 0)
+
+
+@it('holds who subscribes too fast, and loses nothing of it')
+def _():
+    with Watched('--subscribe-rate', '50', '--subscribe-burst', '5') as server:
+        wire = enter(server)
+        began = time.monotonic()
+        # 5 at once, and 10 more take a fifth of a second at least.
+        assert answers(wire, *[f'SUB a.{i} {i}' for i in range(15)]) == []
+        assert time.monotonic() - began >= 0.19
+        assert subscriptions(server) == 15
+        assert metric(server, 'spate_subscribers_held_total{reason="rate"}') > 0
+        assert 'event=subscriber_held' in server.log() and 'option=--subscribe-rate' in server.log()
+        # What follows waits behind: an event that was sent after the SUB comes by it.
+        wire.say(*[f'SUB b.{i} b{i}' for i in range(10)], 'PUB b.9 2', 'hi')
+        wire.hear('MSG b.9 b9 2\r\nhi\r\n')
+        # Others are not held by it, nor is who unsubscribes.
+        other = enter(server)
+        assert answers(other, 'SUB c 1') == []
+        assert answers(wire, *[f'UNSUB {i}' for i in range(15)]) == []
+        # What one that goes has said before is taken at the same rate, and then it is let go.
+        wire.say(*[f'SUB d.{i} d{i}' for i in range(50)])
+        wire.close()
+        other.close()
+        until('all is gone', lambda: subscriptions(server) == 0)
+
+
+@it('takes many subscriptions over many turns, and lets them go over many')
+def _():
+    with Watched() as server:
+        wire, other = enter(server), enter(server, lines=['SUB same 1'])
+        count = 20_000
+        lines = b''.join(b'SUB same %d\r\nSUB many.%d x%d\r\n' % (i, i, i) for i in range(count))
+        wire.socket.sendall(lines)
+        assert answers(wire) == []
+        assert subscriptions(server) == 2 * count + 1
+        assert metric(server, 'spate_subscribers_held_total{reason="turn"}') > 0
+        wire.socket.close()
+        # While they go, nobody gets anything by them, and all else goes on.
+        for i in range(20):
+            other.say('PUB same 1', str(i % 10))
+            assert other.hear_count(1) == [f'MSG same 1 1\r\n{i % 10}\r\n']
+        until('all but one is gone', lambda: subscriptions(server) == 1)
+        other.close()
+
+
+@it('finds the living member of a queue group among many that are leaving')
+def _():
+    with Watched() as server:
+        wire, other = enter(server), enter(server, lines=['SUB jobs g 1', 'PING'])
+        other.hear('PONG\r\n')
+        wire.socket.sendall(b''.join(b'SUB jobs g %d\r\n' % i for i in range(20_000)))
+        assert answers(wire) == []
+        wire.socket.close()
+        until('it begins to leave', lambda: subscriptions(server) < 20_001)
+        other.say('PUB jobs 4', 'last')
+        other.hear('MSG jobs 1 4\r\nlast\r\n')
+        until('all but one is gone', lambda: subscriptions(server) == 1)
+        other.close()
+
+
+@it('reads users again while one of them, with many subscriptions, is leaving')
+def _():
+    with WithUsers() as server:
+        for i in range(3):
+            wire = enter(server, 'ann')
+            wire.socket.sendall(b''.join(b'SUB secret.> %d\r\nSUB many.%d x%d\r\n' % (j, j, j) for j in range(20_000)))
+            assert answers(wire) == []
+            wire.socket.close()
+            before = server.log().count('event=users_reloaded')
+            server.write_users(publish={'deny': [f'none.{i}']})
+            server.process.send_signal(signal.SIGHUP)
+            bob = enter(server, 'bob', ['SUB secret.a 1', 'PUB secret.a 1', 'x'])
+            bob.hear('MSG secret.a 1 1\r\nx\r\n')
+            until('the users are read', lambda: server.log().count('event=users_reloaded') > before)
+            bob.close()
+        until('all is gone', lambda: subscriptions(server) == 0)
+
+
+@it('ends well with clients that are leaving, or held')
+def _():
+    server = Watched('--subscribe-rate', '10', '--subscribe-burst', '60k', '--drain-timeout', '1s')
+    wire, held = enter(server), enter(server)
+    wire.socket.sendall(b''.join(b'SUB many.%d %d\r\n' % (i, i) for i in range(50_000)))
+    assert answers(wire) == []
+    held.socket.sendall(b''.join(b'SUB many.%d %d\r\n' % (i, i) for i in range(61_000)))
+    until('it is held', lambda: metric(server, 'spate_subscribers_held_total{reason="rate"}') > 0)
+    wire.socket.close()
+    assert server.stop(signal.SIGTERM) == 0, server.log()
+    held.close()
