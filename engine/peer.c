@@ -109,7 +109,7 @@ static uint8_t *peer_take_block(struct reactor *reactor, const struct peer *peer
         return block;
 }
 
-/* Whether as much more may wait. false: the peer has been closed. */
+/* Whether as much more may wait. false: the peer is open no more. */
 static bool peer_may_keep(struct reactor *reactor, struct peer *peer, size_t more)
 {
         if (likely(peer->kept_bytes_max == 0))
@@ -119,7 +119,11 @@ static bool peer_may_keep(struct reactor *reactor, struct peer *peer, size_t mor
                 sum += later->bytes;
         if (sum <= peer->kept_bytes_max)
                 return true;
-        peer_close(reactor, peer, COUNT_CLOSED_REFUSED);
+        if (peer->protocol->overfull != NULL)
+                peer->protocol->overfull(reactor, peer);
+        else
+                peer_close(reactor, peer, COUNT_CLOSED_REFUSED);
+        assert(peer->state != PEER_OPEN);
         return false;
 }
 

@@ -36,6 +36,9 @@ struct peer_protocol {
         size_t (*take)(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed);
         /* The peer's timer fired. */
         void (*ticked)(struct reactor *reactor, struct peer *peer);
+        /* More waits than kept_bytes_max: says so and finishes or closes the peer. NULL: it is closed without a word.
+         */
+        void (*overfull)(struct reactor *reactor, struct peer *peer);
         /* The connection is going away: forget all that refers to it. Called once. */
         void (*ended)(struct reactor *reactor, struct peer *peer);
         /* NULL: its connections get no events. */
@@ -76,7 +79,7 @@ struct peer {
         uint8_t *
                 kept; /* a block of the stream memory: the start of an operation that was cut by the end of a receive */
         size_t kept_bytes, kept_block_bytes, kept_needed;
-        size_t kept_bytes_max;   /* of all that waits; 0: no limit of its own. Beyond, the peer is closed */
+        size_t kept_bytes_max;   /* of all that waits; 0: no limit of its own. Beyond: overfull() */
         struct list kept_link;   /* in reactor->kept while something is kept */
         struct list wait_link;   /* in reactor->held while held for a mailbox */
         struct list resume_link; /* in reactor->resumed while to be resumed */

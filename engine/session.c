@@ -878,12 +878,20 @@ static void session_describe(const struct peer *peer, struct peer_description *d
         };
 }
 
+/* Only before the login is there a limit. */
+static void session_overfull(struct reactor *reactor, struct peer *peer)
+{
+        session_refuse(reactor, session_of(peer), SPAN("-ERR 'maximum bytes before login exceeded'\r\n"),
+                       COUNT_CLOSED_REFUSED);
+}
+
 const struct peer_protocol session_protocol = {
         .name = "nats",
         .bytes = sizeof(struct session),
         .opened = session_opened,
         .take = session_take,
         .ticked = session_ticked,
+        .overfull = session_overfull,
         .ended = session_ended,
         .describe = session_describe,
         .stays = session_stays,

@@ -14,6 +14,7 @@ from talk import Wire
 suite = Suite()
 it = suite.it
 
+SLOW = '$2b$10$/DGJofs0UMaleLn9sNoQzuyt7p3rqvBXttnBrhMMpK4Wph9zGFoki'  # plain, which takes a tenth of a second to see
 FULL = "-ERR 'maximum subscriptions exceeded'\r\n"
 SHAPES = "-ERR 'maximum subscriptions exceeded - too many positions of wildcards'\r\n"
 
@@ -179,6 +180,7 @@ def _():
     with WithUsers() as server:
         for i in range(3):
             wire = enter(server, 'ann')
+            assert answers(wire) == []  # so much would be too much before the login
             wire.socket.sendall(b''.join(b'SUB secret.> %d\r\nSUB many.%d x%d\r\n' % (j, j, j) for j in range(20_000)))
             assert answers(wire) == []
             wire.socket.close()
@@ -190,6 +192,24 @@ def _():
             until('the users are read', lambda: server.log().count('event=users_reloaded') > before)
             bob.close()
         until('all is gone', lambda: subscriptions(server) == 0)
+
+
+@it('tells who says too much before it is logged in')
+def _():
+    with WithUsers() as server:
+        server.write_users(password=SLOW)
+        server.process.send_signal(signal.SIGHUP)
+        until('the users are read', lambda: 'event=users_reloaded' in server.log())
+        wire = Wire(server)
+        connect = b'CONNECT {"verbose":false,"user":"ann","pass":"plain"}\r\n'
+        wire.socket.sendall(connect + b'PING\r\n' * 2000)
+        wire.hear("-ERR 'maximum bytes before login exceeded'\r\n")
+        wire.hear_end()
+        wire.close()
+        wire = Wire(server)
+        wire.socket.sendall(connect + b'PING\r\n' * 1000)
+        wire.hear('PONG\r\n' * 1000)
+        wire.close()
 
 
 @it('ends well with clients that are leaving, or held')

@@ -251,7 +251,8 @@ class Wire:
             self.receive(deadline)
         heard = self.operations[first:first + count]
         if len(heard) < count:
-            raise Wrong(f'heard {len(heard)} operations of {count}, the last is {show(heard[-1] if heard else "")}')
+            raise Wrong(f'heard {len(heard)} operations of {count}{" and the end" if self.ended else ""}, '
+                        f'the last is {show(heard[-1] if heard else "")}')
         self.cursor += sum(map(len, heard))
         return heard
 
