@@ -1,18 +1,31 @@
 /* fuzz_match: a stream of adds, removes, turns and matches over a tiny alphabet, table against oracle.
  *
- *      op  a byte: its two low bits say what, the next two the dialect, the rest is the reactor; or all six which
- * pattern to remove text  for an add and a match: bytes up to a NUL, each mapped to one of a few characters
+ *      op      a byte, whose two low bits say what
+ *      add     the next two bits: the dialect; the rest: the reactor; a text
+ *      match   the next four bits: how many subjects but one, as one batch; as many texts
+ *      remove  the rest: which pattern
+ *      turn    the next two bits: one, many, one of the writer's alone, or fillers; of these the rest says which
+ *      text    bytes up to a NUL, each mapped to one of a few characters
  *
  * Small alphabets make everything overlap; token lengths around the borders of the hash come from one byte that stands
- * for a run. Unlike the seeded random test, the order of things is the fuzzer's to choose. */
+ * for a run. Fillers match nothing that is ever asked for: they come by the dozen, so that lines grow and shapes move,
+ * and go as they came. Unlike the seeded random test, the order of things is the fuzzer's to choose. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "matcher/form.h"
+#include "matcher/table.h"
 #include "tests/oracle/match_oracle.h"
+
+static void check(bool fact);
+#define assert_true(fact) check(fact)
+#define assert_null(pointer) check((pointer) == NULL)
+#define assert_int_equal(a, b) check((a) == (b))
+#include "tests/oracle/match_rest.h"
 
 #define PATTERNS_MAX 64
 #define TEXT_MAX 1200
+#define FILLERS 80 /* of a kind */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,6 +41,11 @@ struct entry {
 
 static struct entry entries[PATTERNS_MAX];
 static size_t entries_count;
+
+/* Of these shapes, in NATS. */
+static const char *const filler_kinds[] = {"~%u", "~%u.*", "*.~%u", "~%u.>"};
+static pattern_id fillers[array_count(filler_kinds)][FILLERS];
+static bool has_fillers[array_count(filler_kinds)];
 
 static void check(bool fact)
 {
@@ -66,6 +84,8 @@ static void add(struct match_table *table, struct span text, enum oracle_dialect
 {
         enum match_dialect said = (enum match_dialect)dialect;
         pattern_id id = PATTERN_NONE;
+        if (entries_count == PATTERNS_MAX)
+                return;
         int result = match_add(table, text, said, reactor, &id);
         if (!oracle_fits_as(text, dialect)) {
                 check(result == -E2BIG);
@@ -82,15 +102,10 @@ static void add(struct match_table *table, struct span text, enum oracle_dialect
                 /* What was removed is not free before a turn has passed. */
                 epoch_quiescent();
                 match_collect(table);
-                check((entries_count < PATTERNS_MAX) == (match_add(table, text, said, reactor, &id) == 0));
-                result = entries_count < PATTERNS_MAX ? 0 : -ENOSPC;
-        } else {
-                check(result == 0);
+                result = match_add(table, text, said, reactor, &id);
         }
-        if (result != 0)
-                return;
+        check(result == 0);
         if (entry == NULL) {
-                check(entries_count < PATTERNS_MAX);
                 entry = &entries[entries_count++];
                 *entry = (struct entry){.size = text.size, .dialect = dialect, .meaning_size = meaning.size, .id = id};
                 span_copy(entry->bytes, text);
@@ -112,12 +127,33 @@ static void remove_one(struct match_table *table, size_t index)
                 *entry = entries[--entries_count];
 }
 
-static void match(const struct match_table *table, struct span subject)
+static size_t fillers_count(void)
 {
-        static pattern_id ids[2 * PATTERNS_MAX + TEXT_MAX];
-        struct match_set set;
-        check(match_ids_max(table) <= array_count(ids));
-        check(match_batch(table, &subject, 1, ids, array_count(ids), &set) == 1);
+        size_t count = 0;
+        for (size_t i = 0; i < array_count(filler_kinds); i++)
+                count += has_fillers[i] ? FILLERS : 0;
+        return count;
+}
+
+/* Comes, or goes if it is there. */
+static void fill(struct match_table *table, size_t kind)
+{
+        for (size_t i = 0; i < FILLERS; i++) {
+                char text[32];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                snprintf(text, sizeof text, filler_kinds[kind], (unsigned)i);
+#pragma GCC diagnostic pop
+                if (has_fillers[kind])
+                        match_remove(table, fillers[kind][i], 0);
+                else
+                        check(match_add(table, span_of_text(text), MATCH_NATS, 0, &fillers[kind][i]) == 0);
+        }
+        has_fillers[kind] = !has_fillers[kind];
+}
+
+static void check_set(struct span subject, const struct match_set *set)
+{
         size_t expected = 0;
         uint64_t reactors = 0;
         for (size_t i = 0; i < entries_count; i++) {
@@ -126,12 +162,47 @@ static void match(const struct match_table *table, struct span subject)
                 expected++;
                 reactors |= entries[i].reactors;
                 size_t found = 0;
-                for (size_t j = 0; j < set.ids_count; j++)
-                        found += set.ids[j] == entries[i].id;
+                for (size_t j = 0; j < set->ids_count; j++)
+                        found += set->ids[j] == entries[i].id;
                 check(found == 1);
         }
-        check(set.ids_count == expected);
-        check(set.reactors == reactors);
+        check(set->ids_count == expected);
+        check(set->reactors == reactors);
+}
+
+#define IDS_MAX (4 * PATTERNS_MAX + TEXT_MAX)
+
+/* As one batch, and each alone with no more room than was promised to be enough. */
+static void match(const struct match_table *table, struct span *data, size_t count)
+{
+        static pattern_id ids[MATCH_BATCH_MAX * IDS_MAX];
+        static uint8_t texts[MATCH_BATCH_MAX][TEXT_MAX];
+        struct span subjects[MATCH_BATCH_MAX];
+        struct match_set sets[MATCH_BATCH_MAX];
+        check(match_ids_max(table) <= IDS_MAX);
+        for (size_t i = 0; i < count; i++)
+                subjects[i] = take_text(data, texts[i]);
+        check(match_batch(table, subjects, count, ids, array_count(ids), sets) == count);
+        for (size_t i = 0; i < count; i++)
+                check_set(subjects[i], &sets[i]);
+        for (size_t i = 0; i < count; i++) {
+                check(match_batch(table, &subjects[i], 1, ids, match_ids_max(table), &sets[i]) == 1);
+                check_set(subjects[i], &sets[i]);
+        }
+}
+
+static void turn(struct match_table *table, size_t which, size_t kind)
+{
+        size_t turns = which == 1 ? 20 : 1;
+        if (which == 3)
+                fill(table, kind % array_count(filler_kinds));
+        for (size_t i = 0; i < turns; i++) {
+                /* Not only after hundreds of changes: is there a shape that should move? */
+                table->move.changes_count = SIZE_MAX / 2;
+                if (which != 2)
+                        epoch_quiescent();
+                match_collect(table);
+        }
 }
 
 static const struct match_form *found_form(const struct match_form *found[FORMS_MAX], const uint8_t *bytes, size_t size)
@@ -148,7 +219,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                 epoch_register();
         registered = true;
 
-        struct match_limits limits = {.patterns_max = PATTERNS_MAX};
+        struct match_limits limits = {.patterns_max = PATTERNS_MAX + sizeof fillers / sizeof fillers[0][0],
+                                      .retiring_max = PATTERNS_MAX};
         struct match_table *table;
         /* Each input in another form; with so few hot shapes that the tree has most. */
         const struct match_form *found[FORMS_MAX];
@@ -156,6 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         form.shapes_hot = 2;
         check(form_table_new(&table, &limits, secret, &form) == 0);
         entries_count = 0;
+        memset(has_fillers, 0, sizeof has_fillers);
         for (struct span data = span_of(bytes, size); data.size > 0;) {
                 uint8_t op = data.bytes[0];
                 uint8_t text[TEXT_MAX];
@@ -165,19 +238,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                         add(table, take_text(&data, text), (enum oracle_dialect)(op >> 2 & 3), op >> 4);
                         break;
                 case 1:
-                        match(table, take_text(&data, text));
+                        match(table, &data, 1 + (op >> 2 & 15));
                         break;
                 case 2:
                         if (entries_count > 0)
                                 remove_one(table, (op >> 2) % entries_count);
                         break;
                 case 3:
-                        epoch_quiescent();
-                        match_collect(table);
+                        turn(table, op >> 2 & 3, op >> 4);
                         break;
                 }
-                check(match_patterns_count(table) == entries_count);
+                check(match_patterns_count(table) == entries_count + fillers_count());
         }
+        while (entries_count > 0)
+                remove_one(table, 0);
+        for (size_t kind = 0; kind < array_count(filler_kinds); kind++)
+                if (has_fillers[kind])
+                        fill(table, kind);
+        rest_check(table);
         match_table_free(table);
         return 0;
 }

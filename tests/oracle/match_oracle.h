@@ -89,17 +89,16 @@ static inline bool oracle_has_star(struct span token)
 /* reached[j]: what has been read of `wanted` stands for the first j bytes of `token`. */
 static inline bool oracle_glob_matches(struct span wanted, struct span token)
 {
+        if (!oracle_has_star(wanted))
+                return span_equal(wanted, token);
         bool reached[ORACLE_BYTES_MAX + 1] = {true};
         for (size_t i = 0; i < wanted.size; i++)
-                for (size_t j = token.size + 1; j-- > 0;) {
-                        bool any = false;
-                        if (wanted.bytes[i] == '*')
-                                for (size_t k = 0; k <= j; k++)
-                                        any = any || reached[k];
-                        else
-                                any = j > 0 && reached[j - 1] && wanted.bytes[i] == token.bytes[j - 1];
-                        reached[j] = any;
-                }
+                if (wanted.bytes[i] == '*')
+                        for (size_t j = 1; j <= token.size; j++)
+                                reached[j] = reached[j] || reached[j - 1];
+                else
+                        for (size_t j = token.size + 1; j-- > 0;)
+                                reached[j] = j > 0 && reached[j - 1] && wanted.bytes[i] == token.bytes[j - 1];
         return reached[token.size];
 }
 
