@@ -2,7 +2,6 @@
 #include "engine/publish.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <xxhash.h>
 
 #include "engine/queuegroup.h"
@@ -20,17 +19,11 @@ struct matched {
         uint64_t grouped; /* this one, too */
 };
 
-/* Room grows with the patterns' shapes, on whatever reactor they came: hardly ever after the start. */
+/* There is room for all, whatever comes in between. */
 static void routes_match(struct routes *routes, const struct span *subjects, size_t count, struct match_set *sets)
 {
-        size_t matched;
-        do {
-                if (routes_fit_ids(routes) != 0) {
-                        log_error("out_of_memory", "what=matches");
-                        abort();
-                }
-                matched = match_batch(routes->table, subjects, count, routes->ids, routes->ids_max, sets);
-        } while (unlikely(matched < count)); /* a shape came in between */
+        size_t matched = match_batch(routes->table, subjects, count, routes->ids, routes->ids_max, sets);
+        assert(matched == count);
 }
 
 /* Asks the published interests of all reactors that have subscribers of these patterns. */
@@ -707,8 +700,8 @@ struct subscription *publish_find_for_reply(struct reactor *reactor, const struc
 {
         struct routes *routes = &reactor->routes;
         struct match_set set;
-        if (match_batch(routes->table, &reply, 1, routes->reply_ids, routes->ids_max / MATCH_BATCH_MAX, &set) == 0)
-                return NULL; /* a shape of pattern came this moment */
+        size_t matched = match_batch(routes->table, &reply, 1, routes->reply_ids, routes->reply_ids_max, &set);
+        assert(matched == 1);
         for (uint32_t i = 0; i < set.ids_count; i++) {
                 struct route *route = route_of(routes, set.ids[i]);
                 if (route == NULL)

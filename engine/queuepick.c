@@ -1,7 +1,17 @@
 /* queuepick: an open table of indices, cleared by its own contents. See the header. */
 #include "engine/queuepick.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+int picks_init(struct queue_picks *picks)
+{
+        *picks = (struct queue_picks){0};
+        if (picks_grow(picks))
+                return 0;
+        picks_fini(picks);
+        return -ENOMEM;
+}
 
 void picks_fini(struct queue_picks *picks)
 {

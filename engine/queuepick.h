@@ -24,10 +24,12 @@ struct queue_picks {
         size_t picks_count, picks_max, slots_count;
 };
 
+/* With room for as many as most events ever reach. 0 or -ENOMEM. */
+int picks_init(struct queue_picks *picks);
 /* Accepts a zeroed one. */
 void picks_fini(struct queue_picks *picks);
 /* The pick of this name, whose `hash` is cores_name_hash(); made, with `add`, where there is none. NULL: none, or no
- * room for one more. There has to be room for some: see picks_grow(). The name is borrowed until picks_clear(). */
+ * room for one more. The name is borrowed until picks_clear(). */
 struct queue_pick *picks_find(struct queue_picks *picks, uint64_t hash, struct span name, bool add);
 /* Forgets all of them. A step each. */
 void picks_clear(struct queue_picks *picks);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include "engine/queuegroup.h"
@@ -11,21 +12,26 @@
 #include "engine/reactor.h"
 #include "engine/session.h"
 
-int routes_fit_ids(struct routes *routes)
+/* Address space for all patterns that there may ever be; a page of it costs memory from its first use. So an event can
+ * match whatever is in the table when it comes, without asking for memory. */
+static int routes_map_ids(struct routes *routes)
 {
-        size_t each = match_ids_max(routes->table);
-        if (likely(each * MATCH_BATCH_MAX <= routes->ids_max))
-                return 0;
-        pattern_id *ids = realloc(routes->ids, each * MATCH_BATCH_MAX * sizeof *ids);
-        if (ids != NULL)
-                routes->ids = ids;
-        pattern_id *reply_ids = realloc(routes->reply_ids, each * sizeof *reply_ids);
-        if (reply_ids != NULL)
-                routes->reply_ids = reply_ids;
-        if (ids == NULL || reply_ids == NULL)
+        size_t each = routes->interests->ids_max;
+        void *memory = mmap(NULL, each * (MATCH_BATCH_MAX + 1) * sizeof *routes->ids, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED)
                 return -ENOMEM;
+        routes->ids = memory;
         routes->ids_max = each * MATCH_BATCH_MAX;
+        routes->reply_ids = routes->ids + routes->ids_max;
+        routes->reply_ids_max = each;
         return 0;
+}
+
+static void routes_unmap_ids(struct routes *routes)
+{
+        if (routes->ids != NULL)
+                munmap(routes->ids, (routes->ids_max + routes->reply_ids_max) * sizeof *routes->ids);
 }
 
 int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, uint64_t hash_seed, size_t cache_lines)
@@ -40,8 +46,8 @@ int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, ui
         list_init(&routes->asked);
         routes->requests = calloc(ROUTE_REQUESTS, sizeof *routes->requests);
         if (routes->requests == NULL || cache_init(&routes->cache, routes->table, cache_lines) != 0 ||
-            routes_fit_ids(routes) != 0 || map_init(&routes->by_sid, 0) != 0 || map_init(&routes->by_text, 0) != 0 ||
-            map_init(&routes->groups, 0) != 0) {
+            routes_map_ids(routes) != 0 || picks_init(&routes->picks) != 0 || map_init(&routes->by_sid, 0) != 0 ||
+            map_init(&routes->by_text, 0) != 0 || map_init(&routes->groups, 0) != 0) {
                 routes_fini(routes);
                 return -ENOMEM;
         }
@@ -66,8 +72,7 @@ void routes_fini(struct routes *routes)
         free(routes->pages);
         cache_fini(&routes->cache);
         free(routes->requests);
-        free(routes->ids);
-        free(routes->reply_ids);
+        routes_unmap_ids(routes);
         picks_fini(&routes->picks);
         map_fini(&routes->by_sid);
         map_fini(&routes->by_text);
@@ -132,7 +137,7 @@ static bool routes_write(const struct routes *routes)
 static int route_settle(struct routes *routes, struct route *route, pattern_id id, uint64_t version)
 {
         struct route **cell = route_cell(routes, id);
-        if (cell == NULL || routes_fit_ids(routes) != 0)
+        if (cell == NULL)
                 return -ENOMEM;
         assert(*cell == NULL);
         route->id = id;

@@ -104,8 +104,9 @@ struct routes {
         struct list expired;   /* subscriptions that reached their maximum in this batch */
         struct cache cache;    /* of what events matched, and who of the others has subscribers of it */
         pattern_id *ids;       /* room for the matches of one batch */
-        size_t ids_max;        /* MATCH_BATCH_MAX times what one subject can match */
+        size_t ids_max;        /* MATCH_BATCH_MAX times as many as there can be patterns */
         pattern_id *reply_ids; /* room for those of one reply subject, while a batch is being delivered */
+        size_t reply_ids_max;
         uint32_t subscriptions_count;
         uint64_t deliveries_count; /* what lanes should have counted as matched: for tests to compare */
         unsigned reactor;          /* our number, for the matcher */
@@ -138,9 +139,6 @@ bool routes_tell(struct reactor *reactor);
 void route_ask(struct reactor *reactor, unsigned asker, const struct mailbox_control *asked);
 /* VISIBLE. */
 void route_visible(struct reactor *reactor, const struct mailbox_control *answer);
-/* Room for all that one batch may match. Patterns come on any reactor: looked at with each batch, grown hardly ever. 0
- * or -ENOMEM. */
-int routes_fit_ids(struct routes *routes);
 
 /* How many events it has been given since its SUB. */
 uint64_t subscription_delivered(const struct subscription *subscription);

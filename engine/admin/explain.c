@@ -115,13 +115,12 @@ int explain_read(struct reactor *reactor, struct span query, struct question_ter
 static size_t match_subject(struct reactor *reactor, struct span subject, const pattern_id **ids, uint64_t *reactors)
 {
         struct routes *routes = &reactor->routes;
-        struct match_set set = {.ids_count = 0};
-        size_t matched = 0;
-        while (matched == 0 && routes_fit_ids(routes) == 0)
-                matched = match_batch(routes->table, &subject, 1, routes->ids, routes->ids_max, &set);
+        struct match_set set;
+        size_t matched = match_batch(routes->table, &subject, 1, routes->ids, routes->ids_max, &set);
+        assert(matched == 1);
         *ids = set.ids;
-        *reactors = matched == 0 ? 0 : set.reactors;
-        return matched == 0 ? 0 : set.ids_count;
+        *reactors = set.reactors;
+        return set.ids_count;
 }
 
 /* ---- texts ---- */
