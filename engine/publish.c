@@ -197,16 +197,16 @@ static uint32_t row_unwilling(const struct routes *routes, const struct session 
         return count;
 }
 
-/* Picks one member for each name, each member of all reactors in `among` with the same chance. Where
- * there is no memory for so many names, the first ones are picked for. */
-static void publish_pick(struct reactor *reactor, const struct session *from, struct span subject,
-                         const struct matched *matched, uint64_t among)
+/* Picks one member for each name, or for that of `only`, each member of all reactors in `among` with the same chance.
+ * Where there is no memory for so many names, the first ones are picked for: returns how many groups are left out,
+ * those of the same name on several patterns or reactors each for itself. */
+static uint32_t publish_pick(struct reactor *reactor, const struct session *from, struct span subject,
+                             const struct matched *matched, uint64_t among, const struct queue_pick *only)
 {
         struct routes *routes = &reactor->routes;
         struct queue_picks *picks = &routes->picks;
+        uint32_t left_out = 0;
         picks_clear(picks);
-        if (picks->picks_max == 0 && !picks_grow(picks))
-                return;
         /* Twice the same walk: counting, then finding whose the picked numbers are. A count may change in between. */
         for (int round = 0; round < 2; round++) {
                 for (uint64_t reactors = among; reactors != 0; reactors &= reactors - 1) {
@@ -217,6 +217,9 @@ static void publish_pick(struct reactor *reactor, const struct session *from, st
                                 for (; row != NULL; row = interest_next(row)) {
                                         struct span name = span_of(row->name, row->name_bytes);
                                         uint32_t count = interest_row_count(row);
+                                        if (only != NULL &&
+                                            (row->name_hash != only->hash || !span_equal(name, only->name)))
+                                                continue;
                                         if (from != NULL && !from->echo && number == routes->reactor)
                                                 count -= row_unwilling(routes, from, matched->ids[i], row);
                                         if (count == 0 || (row->filter != NULL &&
@@ -225,8 +228,10 @@ static void publish_pick(struct reactor *reactor, const struct session *from, st
                                         struct queue_pick *pick = picks_find(picks, row->name_hash, name, round == 0);
                                         if (pick == NULL && round == 0 && picks_grow(picks))
                                                 pick = picks_find(picks, row->name_hash, name, true);
-                                        if (pick == NULL)
+                                        if (pick == NULL) {
+                                                left_out += round == 0;
                                                 continue;
+                                        }
                                         if (round == 0) {
                                                 pick->members_count += count;
                                                 pick->reactor = number;
@@ -242,6 +247,7 @@ static void publish_pick(struct reactor *reactor, const struct session *from, st
                 for (size_t i = 0; round == 0 && i < picks->picks_count; i++)
                         picks->pick[i].number = random_below(&reactor->random, picks->pick[i].members_count);
         }
+        return left_out;
 }
 
 /* ---- to other reactors ---- */
@@ -307,10 +313,13 @@ static void publish_send(struct reactor *reactor, struct mailbox_event *told, ui
         }
 }
 
-/* So many queue groups do not get an event, for there is no room to ask for their members elsewhere. */
-static void routes_count_lost(struct reactor *reactor, uint64_t count)
+/* So many queue groups do not get an event: there is no room to ask for their members elsewhere, or no memory to pick
+ * any. */
+static void routes_count_lost(struct reactor *reactor, enum loss loss, uint64_t count)
 {
-        lanes_count_unowned(&reactor->lanes, LOSS_OVER_LIMIT, count);
+        if (likely(count == 0))
+                return;
+        lanes_count_unowned(&reactor->lanes, loss, count);
         reactor->routes.deliveries_count += count;
 }
 
@@ -328,7 +337,7 @@ static void publish_pick_again(struct reactor *reactor, const struct session *fr
         struct routes *routes = &reactor->routes;
         bool is_full = false;
         while (among != 0) {
-                publish_pick(reactor, from, told->event.subject, matched, among);
+                publish_pick(reactor, from, told->event.subject, matched, among, wanted);
                 struct queue_pick *pick = routes->picks.picks_count == 0
                                                   ? NULL
                                                   : picks_find(&routes->picks, wanted->hash, wanted->name, false);
@@ -357,7 +366,7 @@ static void publish_pick_again(struct reactor *reactor, const struct session *fr
                 return;
         }
         if (is_full) {
-                routes_count_lost(reactor, 1);
+                routes_count_lost(reactor, LOSS_OVER_LIMIT, 1);
                 given->here_count++;
         }
 }
@@ -432,8 +441,9 @@ static __attribute__((noinline)) bool publish_wide(struct reactor *reactor, stru
         struct mailbox_event told = {.flags = 0};
         if (unlikely(picks->picks_count > 0))
                 picks_clear(picks);
+        uint32_t left_out = 0;
         if (unlikely(matched->grouped != 0)) {
-                publish_pick(reactor, from, event->subject, matched, matched->grouped);
+                left_out = publish_pick(reactor, from, event->subject, matched, matched->grouped, NULL);
                 picks_trim(reactor);
                 for (size_t i = 0; i < picks->picks_count; i++)
                         targets |= (uint64_t)1 << picks->pick[i].reactor;
@@ -461,8 +471,8 @@ static __attribute__((noinline)) bool publish_wide(struct reactor *reactor, stru
         }
         bool is_nobody = *delivered == 0 && (targets & ~matched->plain) == 0 &&
                          !publish_reaches_plain(routes, matched, event->subject);
-        if (unlikely(lost_count > 0))
-                routes_count_lost(reactor, lost_count);
+        routes_count_lost(reactor, LOSS_OVER_LIMIT, lost_count);
+        routes_count_lost(reactor, LOSS_MEMORY_SHED, left_out);
         if (unlikely(targets != 0)) {
                 if (!is_nobody && *delivered == 0 && event->reply.size > 0 && from->no_responders)
                         publish_ask_back(routes, &told, (uint32_t)__builtin_popcountll(targets));
@@ -622,11 +632,16 @@ static void publish_give_again(struct reactor *reactor, const struct session *fr
         struct queue_pick failed[FAILED_MAX];
         size_t failed_count = 0, lost_count = 0;
         uint64_t targets = 0, full = 0;
-        publish_pick(reactor, from, told->event.subject, matched, among);
+        uint32_t left_out = publish_pick(reactor, from, told->event.subject, matched, among, NULL), found_count = 0;
         picks_keep(reactor, told->queue_names, told->queues_count);
-        for (size_t i = 0; i < picks->picks_count; i++)
-                if (picks->pick[i].is_wanted)
-                        targets |= (uint64_t)1 << picks->pick[i].reactor;
+        for (size_t i = 0; i < picks->picks_count; i++) {
+                if (!picks->pick[i].is_wanted)
+                        continue;
+                targets |= (uint64_t)1 << picks->pick[i].reactor;
+                found_count++;
+        }
+        /* Those that were not found may be among those that were left out. */
+        uint32_t names_count = told->queues_count;
         targets &= ~((uint64_t)1 << routes->reactor);
         told->queues_count = 0;
         if (targets != 0)
@@ -648,10 +663,12 @@ static void publish_give_again(struct reactor *reactor, const struct session *fr
         targets &= ~full;
         publish_send(reactor, told, targets);
         given->sent_count += (uint32_t)__builtin_popcountll(targets);
-        if (lost_count > 0) {
-                routes_count_lost(reactor, lost_count);
+        if (unlikely(left_out > 0 && names_count > found_count)) {
+                routes_count_lost(reactor, LOSS_MEMORY_SHED, names_count - found_count);
                 given->here_count++;
         }
+        routes_count_lost(reactor, LOSS_OVER_LIMIT, lost_count);
+        given->here_count += lost_count > 0;
         publish_try_again(reactor, from, told, matched, failed, failed_count, among, given);
 }
 
