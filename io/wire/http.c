@@ -41,8 +41,10 @@ static int scan_field_complete(llhttp_t *parser)
         /* Some gateways read '_' as '-': such a header would frame the body for them and not for us. */
         if (is_called(scan->field, "content_length") || is_called(scan->field, "transfer_encoding"))
                 scan->is_refused = true;
-        /* llhttp passes over spaces in front of the colon. */
-        if (scan->field.size > 0 && scan->field.bytes[scan->field.size] != ':')
+        /* llhttp takes a name of no bytes, passes over spaces in front of the colon where it knows the name, and takes
+         * them for a part of any other. */
+        if (scan->field.size == 0 || scan->field.bytes[scan->field.size] != ':' ||
+            memchr(scan->field.bytes, ' ', scan->field.size) != NULL)
                 scan->is_refused = true;
         scan->values_count = 0;
         return 0;
@@ -98,6 +100,10 @@ ssize_t http_decode_request(struct span in, size_t bytes_max, struct http_reques
                 return -EPROTO;
         if (!scan.is_complete)
                 return in.size >= bytes_max ? -EMSGSIZE : 0;
+        size_t taken = (size_t)((const uint8_t *)llhttp_get_error_pos(&parser) - in.bytes);
+        /* llhttp takes a bare LF for the empty line, and a bare CR with any byte behind it, which it swallows. */
+        if (taken < 4 || memcmp(in.bytes + taken - 4, "\r\n\r\n", 4) != 0)
+                return -EPROTO;
         if (scan.hosts_count > 1 || (scan.hosts_count == 0 && parser.http_minor >= 1))
                 return -EPROTO; /* RFC 9112 section 3.2 */
         const uint8_t *mark = memchr(scan.url.bytes, '?', scan.url.size);
@@ -110,5 +116,5 @@ ssize_t http_decode_request(struct span in, size_t bytes_max, struct http_reques
         request->host = scan.host;
         request->admin = scan.admin;
         request->keep_alive = llhttp_should_keep_alive(&parser) != 0;
-        return (ssize_t)((const uint8_t *)llhttp_get_error_pos(&parser) - in.bytes);
+        return (ssize_t)taken;
 }

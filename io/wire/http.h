@@ -1,6 +1,6 @@
 /* http: HTTP/1.1 request heads, for addresses that take requests without a body. llhttp parses the text (RFC 9112);
  * what it lets pass that makes framing doubtful is refused here: a body, two Hosts or none, obs-fold, space before a
- * colon, '_' in a framing header's place. */
+ * colon, an empty line at the end that is not CR LF, '_' in a framing header's place. */
 #ifndef SPATE_WIRE_HTTP_H
 #define SPATE_WIRE_HTTP_H
 

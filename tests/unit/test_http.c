@@ -71,7 +71,13 @@ static void doubtful_requests_are_refused(void **state)
                 "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
                 "GET / HTTP/1.1\r\nHost: a\r\nSpate-Admin: y\r\n es\r\n\r\n",
                 "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\nX-Any : a\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\nX Any: a\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n: a\r\n\r\n",
                 "nonsense\r\n\r\n",
+                /* The empty line: a byte behind a bare CR would be gone, and a bare LF is another end for others. */
+                "GET / HTTP/1.1\r\nHost: a\r\n\rGET / HTTP/1.1\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n\n",
         };
         struct http_request request;
         for (size_t i = 0; i < array_count(wrong); i++)
