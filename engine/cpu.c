@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
+
 #define PATH_BYTES 512
 
 /* ---- lists ---- */
@@ -257,6 +259,8 @@ int cpu_plan(struct cpu_plan *plan, const struct cpus *allowed, const char *list
         if (!is_auto && !is_none) {
                 int failed = cpu_plan_list(plan, allowed, list, reactors_count, reactors_max, error);
                 plan->cpus.count = failed != 0 ? 0 : plan->reactors_count;
+                if (failed != 0)
+                        log_tame(error, strlen(error));
                 return failed;
         }
         uint32_t useful = min_of(min_of(allowed->count, plan->granted_count), reactors_max);

@@ -78,6 +78,13 @@ static bool is_continuation(char byte)
         return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
+void log_tame(char *text, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+                        text[i] = '?';
+}
+
 void log_line(enum log_level level, const char *event, const char *fields, ...)
 {
         int saved_errno = errno;
@@ -103,9 +110,7 @@ void log_line(enum log_level level, const char *event, const char *fields, ...)
                 size += CUT_BYTES;
         }
         /* Whoever forgot log_quote() must not be able to begin a line of their own. */
-        for (size_t i = fields_start; i < size; i++)
-                if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-                        line[i] = '?';
+        log_tame(line + fields_start, size - fields_start);
         line[size++] = '\n';
         /* A standard error that is full or gone loses the line: there is nobody else to tell. */
         while (write(STDERR_FILENO, line, size) < 0 && errno == EINTR)

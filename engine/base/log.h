@@ -21,6 +21,10 @@ int log_level_of_text(const char *text, enum log_level *level);
  * lines longer than 2 KiB are cut. */
 void log_line(enum log_level level, const char *event, const char *fields, ...) __attribute__((format(printf, 3, 4)));
 
+/* What could begin a line of its own, or do something to a terminal, becomes a '?': for messages that repeat what
+ * somebody wrote. */
+void log_tame(char *text, size_t size);
+
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)

@@ -390,6 +390,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(char error[OPTIONS_ERROR
         va_start(arguments, format);
         vsnprintf(error, OPTIONS_ERROR_BYTES, format, arguments);
         va_end(arguments);
+        log_tame(error, strlen(error));
         return -EINVAL;
 }
 
@@ -492,6 +493,7 @@ int options_refuse(const struct options *options, size_t row, size_t item, char 
         va_start(arguments, format);
         vsnprintf(error + size, OPTIONS_ERROR_BYTES - size, format, arguments);
         va_end(arguments);
+        log_tame(error, strlen(error));
         return -EINVAL;
 }
 

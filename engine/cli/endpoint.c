@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 
 __attribute__((format(printf, 2, 3))) static int refuse(char error[ENDPOINT_ERROR_BYTES], const char *format, ...)
 {
@@ -21,6 +22,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(char error[ENDPOINT_ERRO
         va_start(arguments, format);
         vsnprintf(error, ENDPOINT_ERROR_BYTES, format, arguments);
         va_end(arguments);
+        log_tame(error, strlen(error));
         return -EINVAL;
 }
 
