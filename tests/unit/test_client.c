@@ -80,10 +80,10 @@ static void a_unix_path_may_have_two_slashes_more(void **state)
 static void what_is_no_address_is_refused_in_one_line(void **state)
 {
         static const char *const texts[] = {
-                "",      "unix:",   "unix://",      "h:",       "h:0",     "h:65536",  "h:99999999999999999999",
-                "h:4a",  "::1",     "a:1:2",        "[::1",     "[::1]x",  "[]:1",     "a b",
-                "a,b",   "a/b",     "tls://h",      "http://h", "nats://", "nats:///", "h:-1",
-                "70000", "u:p@h:1", "nats://u:p@h",
+                "",      "unix:",   "unix://",      "h:",         "h:0",     "h:65536",  "h:99999999999999999999",
+                "h:4a",  "::1",     "a:1:2",        "[::1",       "[::1]x",  "[]:1",     "a b",
+                "a,b",   "a/b",     "tls://h",      "http://h",   "nats://", "nats:///", "h:-1",
+                "70000", "u:p@h:1", "nats://u:p@h", "two\nlines",
         };
         char huge[1000];
         (void)state;
@@ -457,6 +457,19 @@ static void assert_json(const char *json, const char *expected)
         free(out);
 }
 
+static void json_with_a_nul_behind_a_number_is_none(void **state)
+{
+        static const char json[] = "[1\0,2]";
+        char *out = NULL;
+        size_t out_size = 0;
+        FILE *file = open_memstream(&out, &out_size);
+        (void)state;
+        assert_int_equal(jsonview_print(file, span_of(json, sizeof json - 1)), -EPROTO);
+        fclose(file);
+        assert_int_equal(out_size, 0);
+        free(out);
+}
+
 static void json_is_laid_out_and_otherwise_left_as_it_is(void **state)
 {
         (void)state;
@@ -572,6 +585,7 @@ int main(void)
                 cmocka_unit_test(a_link_says_why_it_cannot_open),
                 cmocka_unit_test(an_answer_is_whole_with_its_last_byte),
                 cmocka_unit_test(json_is_laid_out_and_otherwise_left_as_it_is),
+                cmocka_unit_test(json_with_a_nul_behind_a_number_is_none),
                 cmocka_unit_test(a_status_is_shown_as_a_table),
                 cmocka_unit_test(losses_are_shown_newest_first_and_add_up),
         };
