@@ -34,6 +34,7 @@
         ROW(CROSSINGS, "crossings", "", "Events sent to another reactor, once for each", COUNTER_TOTAL)                                                      \
         ROW(PUBLISHERS_BLOCKED, "publishers_blocked", "", "Times that a publisher was held for a subscriber with the lag policy block", COUNTER_TOTAL) \
         ROW(PUBLISHERS_HELD, "publishers_held", "", "Times that a publisher was held because a mailbox was full", COUNTER_TOTAL)                             \
+        ROW(PUBLISHERS_PACED, "publishers_paced", "", "Times that a publisher was held because it was faster than --publish-rate or --publish-bytes", COUNTER_TOTAL)       \
         ROW(WATERMARK_CUTS, "watermark_cuts", "", "Subscribers cut off because memory was nearly full and they were furthest behind", COUNTER_TOTAL)           \
         ROW(CONNECTIONS_ACCEPTED, "connections_accepted", "", "Connections accepted", COUNTER_TOTAL)                                                         \
         ROW(CLIENTS_LET_IN, "clients_let_in", "", "Clients let in by the limits", COUNTER_TOTAL)                                                             \

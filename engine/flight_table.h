@@ -12,7 +12,7 @@
 #define FLIGHT_CLOSE_REASONS                                                                                           \
         "peer,transport_error,protocol_error,slow_consumer,memory_shed,stale,handshake_timeout,over_limit,"            \
         "unauthorized,draining,done,banned"
-#define FLIGHT_HOLDS "nothing,subscribe,mailbox,login,question,lag,drain,pace"
+#define FLIGHT_HOLDS "nothing,subscribe,mailbox,login,question,lag,drain,pace,tempo"
 
 /* clang-format off */
 /*      id              ring            name            number                                  more */

@@ -1,6 +1,7 @@
 /* login: see the header. */
 #include "engine/login.h"
 
+#include "engine/base/bits.h"
 #include "engine/reactor.h"
 #include "io/wire/json.h"
 
@@ -15,9 +16,9 @@ void login_opened(struct reactor *reactor, struct session *session)
                 return;
         session->login.state = LOGIN_AWAITED;
         session->login.deadline_ns = io_now_ns(reactor->io) + reactor->settings.auth_timeout_ns;
-        session->peer.kept_bytes_max = LOGIN_KEPT_BYTES_MAX > reactor->settings.nats.control_line_bytes_max + 64
-                                               ? LOGIN_KEPT_BYTES_MAX
-                                               : reactor->settings.nats.control_line_bytes_max + 64;
+        /* Room for the longest CONNECT that the operator wants, in a block, whose size is a power of two. */
+        size_t line_bytes = (size_t)1 << bits_log2_ceil(reactor->settings.nats.control_line_bytes_max + 64);
+        session->peer.kept_bytes_max = line_bytes > LOGIN_KEPT_BYTES_MAX ? line_bytes : LOGIN_KEPT_BYTES_MAX;
 }
 
 static void login_wait_no_more(struct reactor *reactor, struct session *session)

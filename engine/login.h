@@ -27,7 +27,7 @@ enum login_state {
         LOGIN_DONE
 };
 
-/* What an unauthenticated connection may have sent that waits: its CONNECT, and what follows at once. */
+/* Memory for what an unauthenticated connection has sent and that waits: its CONNECT, and what follows at once. */
 #define LOGIN_KEPT_BYTES_MAX 8192
 #define LOGINS_WAITING_MAX 16384 /* of one reactor; beyond, they are closed at once */
 

@@ -1,6 +1,7 @@
 /* peer: from the accept to the last byte. See the header. */
 #include "engine/peer.h"
 
+#include "engine/base/bits.h"
 #include "engine/base/log.h"
 #include "engine/door.h"
 #include "engine/parting.h"
@@ -109,14 +110,14 @@ static uint8_t *peer_take_block(struct reactor *reactor, const struct peer *peer
         return block;
 }
 
-/* Whether as much more may wait. false: the peer is open no more. */
-static bool peer_may_keep(struct reactor *reactor, struct peer *peer, size_t more)
+/* Whether blocks of so many bytes more may be taken for what waits. false: the peer is open no more. */
+static bool peer_may_keep(struct reactor *reactor, struct peer *peer, size_t more_bytes)
 {
         if (likely(peer->kept_bytes_max == 0))
                 return true;
-        size_t sum = peer->kept_bytes + more;
+        size_t sum = peer->kept_block_bytes + more_bytes;
         for (const struct peer_later *later = peer->later; later != NULL; later = later->next)
-                sum += later->bytes;
+                sum += later->block_bytes;
         if (sum <= peer->kept_bytes_max)
                 return true;
         if (peer->protocol->overfull != NULL)
@@ -127,15 +128,22 @@ static bool peer_may_keep(struct reactor *reactor, struct peer *peer, size_t mor
         return false;
 }
 
+static size_t block_bytes_of(size_t wanted)
+{
+        return wanted <= BUDDY_BLOCK_BYTES_MIN ? BUDDY_BLOCK_BYTES_MIN : (size_t)1 << bits_log2_ceil(wanted);
+}
+
 /* Keeps `more` behind what is kept. false: there is no memory; the peer has been closed. */
 static bool peer_keep(struct reactor *reactor, struct peer *peer, struct span more)
 {
         size_t wanted = peer->kept_bytes + more.size;
-        if (!peer_may_keep(reactor, peer, more.size))
-                return false;
         if (wanted > peer->kept_block_bytes) {
+                if (!peer_may_keep(reactor, peer, block_bytes_of(wanted) - peer->kept_block_bytes))
+                        return false;
                 /* Room ahead, but only some times what has come: to say that a megabyte follows costs a few bytes. */
                 size_t ahead = peer->kept_needed < 4 * wanted ? peer->kept_needed : 4 * wanted;
+                if (peer->kept_bytes_max != 0)
+                        ahead = wanted;
                 size_t block_bytes = 0;
                 uint8_t *block = peer_take_block(reactor, peer, wanted < ahead ? ahead : wanted, &block_bytes);
                 if (block == NULL) {
@@ -168,8 +176,6 @@ static void peer_give_later(struct reactor *reactor, struct peer_later *later)
 static void peer_keep_later(struct reactor *reactor, struct peer *peer, struct span more)
 {
         struct peer_later *last = peer->later == NULL ? NULL : peer->later_last;
-        if (!peer_may_keep(reactor, peer, more.size))
-                return;
         if (last != NULL) {
                 size_t room = last->block_bytes - sizeof *last - last->bytes;
                 size_t part = more.size < room ? more.size : room;
@@ -177,7 +183,7 @@ static void peer_keep_later(struct reactor *reactor, struct peer *peer, struct s
                 last->bytes += part;
                 more = span_skip(more, part);
         }
-        if (more.size == 0)
+        if (more.size == 0 || !peer_may_keep(reactor, peer, block_bytes_of(sizeof *last + more.size)))
                 return;
         size_t block_bytes = 0;
         struct peer_later *later =

@@ -57,6 +57,7 @@ enum peer_hold {
         PEER_HELD_LAG = 16,      /* until a subscriber for whom publishers wait has caught up */
         PEER_HELD_DRAIN = 32,    /* for good: the server goes away and reads no more */
         PEER_HELD_PACE = 64,     /* until it may subscribe again: it is faster than it may be */
+        PEER_HELD_TEMPO = 128,   /* until it may publish again: it is faster than it may be */
 };
 
 enum peer_state { PEER_OPEN, PEER_FINISHING, PEER_SHUT, PEER_CLOSING };
@@ -79,7 +80,7 @@ struct peer {
         uint8_t *
                 kept; /* a block of the stream memory: the start of an operation that was cut by the end of a receive */
         size_t kept_bytes, kept_block_bytes, kept_needed;
-        size_t kept_bytes_max;   /* of all that waits; 0: no limit of its own. Beyond: overfull() */
+        size_t kept_bytes_max;   /* blocks for all that waits; 0: no limit of its own. Beyond: overfull() */
         struct list kept_link;   /* in reactor->kept while something is kept */
         struct list wait_link;   /* in reactor->held while held for a mailbox */
         struct list resume_link; /* in reactor->resumed while to be resumed */

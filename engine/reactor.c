@@ -218,7 +218,8 @@ void reactor_free(struct reactor *reactor)
 int reactor_listen(struct reactor *reactor, const char *address, const struct peer_protocol *protocol,
                    char bound[IO_ADDRESS_BYTES_MAX])
 {
-        return reactor_listen_shared(reactor, address, IO_ALONE, protocol, bound);
+        return reactor_listen_shared(reactor, address, protocol == &admin_protocol ? IO_KEPT : IO_ALONE, protocol,
+                                     bound);
 }
 
 int reactor_listen_shared(struct reactor *reactor, const char *address, enum io_sharing sharing,
@@ -628,6 +629,9 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
         own->user_shapes_max = settings->user_shapes_max;
         own->subscribe_rate = settings->subscribe_rate;
         own->subscribe_burst = settings->subscribe_burst;
+        own->publish_rate = settings->publish_rate;
+        own->publish_burst = settings->publish_burst;
+        own->publish_bytes = settings->publish_bytes;
         own->auth_timeout_ns = settings->auth_timeout_ns;
         if (own->lag != NULL)
                 lanes_change_lag(&reactor->lanes, own->lag_bytes_max, lag_limit_bytes_min(own->lag),
@@ -758,11 +762,35 @@ uint64_t reactor_sum(const struct reactor *reactor, enum counter_id id)
         return sum;
 }
 
+#define DESCRIPTORS_QUIET_NS NS_PER_S
+
+/* Told once when newcomers have to wait, and once when they are let in again. */
+static void reactor_note_descriptors(struct reactor *reactor, const struct io_statistics *statistics)
+{
+        uint64_t now_ns = io_now_ns(reactor->io), failed = statistics->accepts_failed;
+        if (failed != reactor->accepts_failed) {
+                flight_tell(&reactor->flight, FLIGHT_NO_PLACE, now_ns, 0, failed, reactor->peers_count);
+                if (!reactor->is_short_of_descriptors)
+                        log_warn("accepts_wait",
+                                 "reason=\"%s\" connections=%u reactor=%u fix=\"raise the limit of open files: "
+                                 "LimitNOFILE= of the service or ulimit -n, fs.file-max; or lower --max-connections\"",
+                                 strerror(statistics->accepts_errno), reactor->peers_count, reactor->settings.number);
+                reactor->is_short_of_descriptors = true;
+                reactor->accepts_failed = failed;
+                reactor->short_ns = now_ns;
+        } else if (now_ns - reactor->short_ns >= DESCRIPTORS_QUIET_NS) {
+                log_info("accepts_go_on", "connections=%u reactor=%u", reactor->peers_count, reactor->settings.number);
+                reactor->is_short_of_descriptors = false;
+        }
+}
+
 void reactor_sample(struct reactor *reactor)
 {
         const struct io_statistics *statistics = io_statistics(reactor->io);
         struct counters *counters = &reactor->counters;
         const struct account *account = &reactor->lanes.account;
+        if (unlikely(statistics->accepts_failed != reactor->accepts_failed || reactor->is_short_of_descriptors))
+                reactor_note_descriptors(reactor, statistics);
         counter_set(counters, COUNT_DELIVERIES_MATCHED, account->matched);
         counter_set(counters, COUNT_DELIVERIES_RELEASED, account->released);
         for (int i = 0; i < LOSSES; i++)

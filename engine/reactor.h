@@ -53,6 +53,8 @@ struct reactor_settings {
         uint32_t
                 turn_changes; /* for a simulation: SUBs and UNSUBs of one connection in a turn; 0: as many as is good */
         uint32_t cache_lines; /* of the topic cache; 0: none */
+        uint64_t publish_rate, publish_burst; /* events per connection and second, and at once; 0: no limit */
+        uint64_t publish_bytes;               /* ... and bytes */
         struct nats_limits nats;
         uint64_t (*heap_bytes)(void); /* what the heap holds, for the metrics; may be NULL */
         uint64_t seed;                /* for a simulation: every choice comes from it; 0: from the kernel */
@@ -120,6 +122,8 @@ struct reactor {
         uint32_t drain_count, drain_done;
         uint64_t drain_began_ns, drain_ns;
         uint64_t sampled_ns;
+        uint64_t accepts_failed, short_ns; /* told of so many; when the last was */
+        bool is_short_of_descriptors;
         struct lanes lanes;
         struct routes routes;
         struct quotas quotas;

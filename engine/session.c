@@ -112,6 +112,8 @@ void session_arm(struct reactor *reactor, struct session *session)
                 next_ns = session->quiet_ns;
         if (pace_next_ns(&session->pace) < next_ns)
                 next_ns = pace_next_ns(&session->pace);
+        if (tempo_next_ns(&session->tempo) < next_ns)
+                next_ns = tempo_next_ns(&session->tempo);
         if (session->peer.state == PEER_OPEN && session->peer.timer.deadline_ns != next_ns)
                 timer_set(&reactor->wheel, &session->peer.timer, next_ns);
 }
@@ -648,6 +650,21 @@ struct session_batch {
         size_t held_at;                 /* where the first one begins that was held */
 };
 
+/* How many were published: of as many as may be now. If none has kept them from it but the tempo, it holds the rest. */
+static size_t session_publish_in_tempo(struct reactor *reactor, struct session *session,
+                                       const struct session_batch *batch)
+{
+        const struct reactor_settings *settings = &reactor->settings;
+        if (likely(settings->publish_rate == 0 && settings->publish_bytes == 0))
+                return publish_events(reactor, session, batch->events, batch->events_count);
+        size_t allowed = tempo_allows(reactor, session, batch->events, batch->events_count);
+        size_t published = allowed == 0 ? 0 : publish_events(reactor, session, batch->events, allowed);
+        tempo_take(reactor, session, batch->events, published);
+        if (published == allowed && allowed < batch->events_count)
+                tempo_hold(reactor, session);
+        return published;
+}
+
 /* true: all are published. false: the session is held, and batch->held_at tells from where it goes on. */
 static bool session_publish(struct reactor *reactor, struct session *session, struct session_batch *batch)
 {
@@ -658,7 +675,7 @@ static bool session_publish(struct reactor *reactor, struct session *session, st
                         true; /* its own events must pass it by, so it cannot share a stream that has them */
                 session_set_changed(reactor, session);
         }
-        size_t published = publish_events(reactor, session, batch->events, batch->events_count);
+        size_t published = session_publish_in_tempo(reactor, session, batch);
         size_t held_count = batch->events_count - published;
         batch->events_count = 0;
         session->is_ok_said = false;
@@ -842,6 +859,7 @@ static void session_ticked(struct reactor *reactor, struct peer *peer)
         if (session->quiet_ns != 0 && now >= session->quiet_ns)
                 session_tick_quiet(reactor, session, now);
         pace_tick(reactor, session, now);
+        tempo_tick(reactor, session, now);
         if (now >= session->ping_ns)
                 session_tick_ping(reactor, session, now);
         session_arm(reactor, session);

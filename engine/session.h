@@ -9,6 +9,7 @@
 #include "engine/pace.h"
 #include "engine/peer.h"
 #include "engine/registry.h"
+#include "engine/tempo.h"
 #include "io/wire/nats.h"
 
 #define SESSION_PERMITTED_BYTES 55
@@ -27,6 +28,7 @@ struct session {
         uint32_t shareable_count;
         uint32_t asks_count; /* subscriptions that are not visible on every reactor yet */
         struct login login;
+        struct tempo tempo;
         struct pace pace;
         struct usage *usage;                   /* its user's; NULL: there are no users */
         uint32_t shapes_count;                 /* of its patterns, while it has no usage */

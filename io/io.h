@@ -108,6 +108,8 @@ struct io_feature {
 struct io_statistics {
         uint64_t polls, system_calls, sends, sends_short, bytes_sent, receives, bytes_received, accepts,
                 accepts_refused, buffers_short;
+        uint64_t accepts_failed; /* for want of descriptors or memory, tried again a moment later */
+        int accepts_errno;       /* of the last of these */
 };
 
 struct io;
@@ -139,6 +141,8 @@ enum io_sharing {
         IO_ALONE,        /* nobody else listens there, nor can */
         IO_SHARED_FIRST, /* nobody else listens there, but others of this user can join */
         IO_SHARED_JOINS, /* the address that the first one was bound to */
+        IO_KEPT,         /* as IO_ALONE, and some descriptors are kept for its connections: it answers when all others
+                          * are taken */
 };
 /* The same for several io of one process that listen at one TCP address: the kernel gives each connection to one of
  * them. That nobody else listens there is known of the first, so each of the others has to follow in this process while

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "io/socket.h"
 
 #define ACCEPT_RETRY_NS (100 * NS_PER_MS)
+#define SPARES_RETRY_NS (10 * NS_PER_MS) /* sooner: they come before the crowd that waits */
 
 int listeners_init(struct listeners *listeners, struct io *io, const struct io_settings *settings)
 {
@@ -19,12 +21,44 @@ int listeners_init(struct listeners *listeners, struct io *io, const struct io_s
                                         .retry_ns = UINT64_MAX};
         if (listeners->accepts_max == 0)
                 listeners->accepts_max = LISTENERS_ACCEPTS_DEFAULT;
+        for (uint32_t i = 0; i < LISTENERS_SPARES; i++)
+                listeners->spares[i] = -1;
         listeners->texts = malloc((size_t)listeners->accepts_max * IO_ADDRESS_BYTES_MAX);
         return listeners->texts == NULL ? -ENOMEM : 0;
 }
 
+/* Opens those that are missing, as far as there are any to be had. */
+static void listeners_refill(struct listeners *listeners)
+{
+        bool is_short = false;
+        for (uint32_t i = 0; i < listeners->spares_wanted && !is_short; i++) {
+                if (listeners->spares[i] < 0)
+                        listeners->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                is_short = listeners->spares[i] < 0;
+        }
+        listeners->spares_ns = is_short ? listeners->io->now_ns + SPARES_RETRY_NS : UINT64_MAX;
+}
+
+/* Gives one of them up. false: there is none. */
+static bool listeners_spare(struct listeners *listeners)
+{
+        for (uint32_t i = 0; i < listeners->spares_wanted; i++) {
+                if (listeners->spares[i] < 0)
+                        continue;
+                close(listeners->spares[i]);
+                listeners->spares[i] = -1;
+                listeners->spares_ns = listeners->io->now_ns + SPARES_RETRY_NS;
+                return true;
+        }
+        return false;
+}
+
 void listeners_fini(struct listeners *listeners)
 {
+        for (uint32_t i = 0; i < listeners->spares_wanted; i++)
+                if (listeners->spares[i] >= 0)
+                        close(listeners->spares[i]);
+        listeners->spares_wanted = 0;
         free(listeners->texts);
         listeners->texts = NULL;
 }
@@ -37,15 +71,20 @@ int listeners_add(struct listeners *listeners, const char *address, enum io_shar
                 row++;
         if (row == LISTENERS_MAX)
                 return -EMFILE;
-        int fd = socket_listen(address, sharing, listeners->send_buffer_bytes, bound);
+        bool is_kept = sharing == IO_KEPT;
+        int fd = socket_listen(address, is_kept ? IO_ALONE : sharing, listeners->send_buffer_bytes, bound);
         if (fd < 0)
                 return fd;
         (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* accept() has no flag of its own for that */
-        listeners->rows[row] = (struct listener){.fd = fd, .number = number};
+        listeners->rows[row] = (struct listener){.fd = fd, .number = number, .is_kept = is_kept};
         memcpy(listeners->rows[row].bound, bound, IO_ADDRESS_BYTES_MAX);
         if (row == listeners->count)
                 listeners->count++;
         listeners->dirty = true;
+        if (is_kept) {
+                listeners->spares_wanted = LISTENERS_SPARES;
+                listeners_refill(listeners);
+        }
         return 0;
 }
 
@@ -101,6 +140,8 @@ void listeners_begin(struct listeners *listeners)
         listeners->accepts_left = listeners->accepts_max;
         if (unlikely(listeners->retry_ns <= listeners->io->now_ns))
                 listeners_wake_refused(listeners);
+        if (unlikely(listeners->spares_wanted > 0 && listeners->spares_ns <= listeners->io->now_ns))
+                listeners_refill(listeners);
 }
 
 static void listener_failed(struct listeners *listeners, struct listener *listener, int error)
@@ -112,6 +153,8 @@ static void listener_failed(struct listeners *listeners, struct listener *listen
                 return;
         /* Mostly no descriptors or no memory; those that wait are accepted later. */
         listeners->io->statistics.accepts_refused++;
+        listeners->io->statistics.accepts_failed++;
+        listeners->io->statistics.accepts_errno = error;
         listener->retry_ns = listeners->io->now_ns + ACCEPT_RETRY_NS;
         if (listener->retry_ns < listeners->retry_ns)
                 listeners->retry_ns = listener->retry_ns;
@@ -137,6 +180,9 @@ bool listeners_accept(struct listeners *listeners, struct newcomer *newcomer)
                 listeners->accepts_left--;
                 listeners->io->statistics.system_calls++;
                 int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+                if (unlikely(fd < 0 && listener->is_kept && (errno == EMFILE || errno == ENFILE)) &&
+                    listeners_spare(listeners))
+                        fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
                 if (fd < 0) {
                         listener_failed(listeners, listener, errno);
                         continue;

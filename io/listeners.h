@@ -2,6 +2,7 @@
  *
  *      waiting ──kernel: somebody is there──▶ ready ──accept(), one of each in turn──▶ EAGAIN: waiting again
  *                                               └──no descriptor, no memory──▶ refused ──100 ms──▶ ready
+ *                                                          └──kept: a spare one is closed, and accept() again
  *
  * A poll takes a few connections and leaves the others in the kernel's queue, so that a flood of newcomers, whose every
  * one costs more than an event, holds those who are in up for a bounded time. That is why io_uring accepts nothing by
@@ -15,12 +16,14 @@
 
 #define LISTENERS_MAX 64
 #define LISTENERS_ACCEPTS_DEFAULT 64
+#define LISTENERS_SPARES 4 /* descriptors kept for IO_KEPT */
 
 struct listener {
         int fd; /* -1: the slot is free, once it is not `watched` any more */
         uint32_t number;
         bool watched;      /* the kernel was asked to tell when somebody is there; the backend's */
         bool ready;        /* somebody may be there */
+        bool is_kept;      /* its connections may have the spare descriptors */
         uint64_t retry_ns; /* refused: not before; 0: not refused */
         char bound[IO_ADDRESS_BYTES_MAX];
 };
@@ -32,10 +35,13 @@ struct listeners {
         uint32_t accepts_left; /* of this one */
         uint32_t count;        /* rows in use, or used once */
         uint32_t ready_count;
-        uint32_t first;    /* whose turn it is */
-        bool dirty;        /* for the backend: some row may have to be watched, or not any more */
-        uint64_t retry_ns; /* when the earliest refused one tries again; UINT64_MAX: none */
-        char *texts;       /* addresses told by IO_ACCEPTED, borrowed until the next poll */
+        uint32_t first;               /* whose turn it is */
+        bool dirty;                   /* for the backend: some row may have to be watched, or not any more */
+        uint64_t retry_ns;            /* when the earliest refused one tries again; UINT64_MAX: none */
+        int spares[LISTENERS_SPARES]; /* open on nothing, to be given up for a connection; -1: given up, or none yet */
+        uint32_t spares_wanted;       /* 0 until somebody listens who may have them */
+        uint64_t spares_ns;           /* those that are missing are not looked for before */
+        char *texts;                  /* addresses told by IO_ACCEPTED, borrowed until the next poll */
         struct listener rows[LISTENERS_MAX];
 };
 

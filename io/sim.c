@@ -533,6 +533,8 @@ static bool is_taken(const struct sim *sim, const char *address, enum io_sharing
 static int operation_listen(struct io *io, const char *address, enum io_sharing sharing, uint32_t listener,
                             char bound[IO_ADDRESS_BYTES_MAX])
 {
+        if (sharing == IO_KEPT)
+                sharing = IO_ALONE; /* descriptors are never short here */
         struct sim *sim = called(io);
         struct simnet *net = sim->net;
         int error = bind_text(sim, address, bound);
