@@ -1,6 +1,7 @@
 /* load: see load.h. */
 #include "bench/load.h"
 
+#include "bench/abuse.h"
 #include "bench/churn.h"
 #include "bench/drain.h"
 #include "bench/fan.h"
@@ -18,6 +19,8 @@ static int mode_run(const struct recipe *recipe, struct report *report)
                 return drain_run(recipe, report, report->error);
         case MODE_CHURN:
                 return churn_run(recipe, report, report->error);
+        case MODE_ABUSE:
+                return abuse_run(recipe, report, report->error);
         case MODE_IDLE:
                 return idle_run(recipe, report, report->error);
         default:

@@ -1,12 +1,12 @@
 /* logins: see logins.h. */
 #include "bench/logins.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "bench/abuse.h"
 #include "engine/base/clock.h"
 
 #define ATTEMPTS_MAX 4096 /* that wait at a time */
@@ -85,20 +85,6 @@ void logins_free(struct logins *logins)
         free(logins);
 }
 
-/* On loopback each attempt may come from an address of its own, as attackers' do: 127.0.1.1 and so on. */
-static void source_choose(const struct logins *logins, int fd)
-{
-        uint64_t hosts = logins->recipe->login_hosts;
-        if (hosts == 0 || logins->recipe->target.address.ss_family != AF_INET)
-                return;
-        uint32_t host = 0x7f000100u + (uint32_t)(logins->started % hosts) + 1;
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
-        int one = 1;
-        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-        if (bind(fd, (const struct sockaddr *)&in, sizeof(in)) != 0)
-                errno = 0; /* then from where everybody comes */
-}
-
 static void attempt_start(struct logins *logins, uint64_t intended_ns)
 {
         const struct target *target = &logins->recipe->target;
@@ -117,7 +103,8 @@ static void attempt_start(struct logins *logins, uint64_t intended_ns)
                 logins->free_count++;
                 return;
         }
-        source_choose(logins, attempt->fd);
+        /* Each from an address of its own, as attackers come. */
+        abuse_choose_source(target, attempt->fd, logins->started, logins->recipe->login_hosts);
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = attempt};
         if ((connect(attempt->fd, (const struct sockaddr *)&target->address, target->address_bytes) != 0 &&
              errno != EINPROGRESS) ||

@@ -10,7 +10,7 @@
 #include "engine/base/socketholder.h"
 
 const char *const mode_names[MODES_COUNT] = {
-        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain", "churn", "stall",
+        "fan", "wildcard", "latency", "pub", "sub", "pingpong", "subpub", "idle", "drain", "churn", "stall", "abuse",
 };
 
 static const char *const mode_help[MODES_COUNT] = {
@@ -25,6 +25,7 @@ static const char *const mode_help[MODES_COUNT] = {
         "SIGTERM to --server-pid under load at --rate: every confirmed event must reach every reader",
         "subscriptions and readers come and go; every delivery is accounted for",
         "latency for those who read, beside --stall-count that never do, until they are cut off or skipped",
+        "attack: --subscribers half-open connections, or --rate connects a second; beside a load that behaves",
 };
 
 void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX])
@@ -63,18 +64,19 @@ static const struct row rows[] = {
          "whose CPU time is that server's, in the same order  [who listens there]"},
         {"user", KIND_TEXT, AT(user), 0, 0, "who we are; the password is in the environment: " PASSWORD_ENVIRONMENT},
         {"publishers", KIND_COUNT, AT(publishers), 1, PUBLISHERS_MAX, "connections that publish  [1]"},
-        {"subscribers", KIND_COUNT, AT(subscribers), 1, 1000000, "connections that subscribe  [100]"},
+        {"subscribers", KIND_COUNT, AT(subscribers), 1, 1000000, "connections that subscribe  [100; abuse 5000]"},
         {"subjects", KIND_COUNT, AT(subjects), 1, SUBJECTS_MAX, "subjects, published in turn  [1; wildcard: 100]"},
         {"wildcard", KIND_BOOL, AT(wildcard), 0, 0, "subscribe by patterns"},
         {"size", KIND_COUNT, AT(payload_bytes), STAMP_BYTES, 1 << 20, "payload bytes  [128]"},
         {"window", KIND_COUNT, AT(window), 1, 1 << 24,
          "events a subscriber may be behind  [1024; from 1000 subscribers on 500, from 10000 on 64]"},
         {"rate", KIND_COUNT, AT(rate), 1, 100000000,
-         "events a second for latency, stall, drain, churn  [1000; stall 20000; churn at most 50000]"},
+         "events a second for latency, stall, drain, churn; connects of abuse  [1000; stall 20000; churn at most "
+         "50000; abuse 10000]"},
         {"count", KIND_COUNT, AT(count), 1, 1000000000,
          "loops; churn: deliveries  [pingpong 100000, subpub 1000000, churn 10000000]"},
         {"seconds", KIND_SECONDS, AT(run_ns), 0, 86400,
-         "how long to measure; churn: at most  [3; stall 12; churn 300]"},
+         "how long to measure; churn: at most  [3; abuse 10; stall 12; churn 300]"},
         {"warmup", KIND_SECONDS, AT(warmup_ns), 0, 3600, "load before that  [1]"},
         {"settle", KIND_MS, AT(settle_ns), 0, 60000, "ms of rest between subscribing and loading  [300]"},
         {"repeats", KIND_COUNT, AT(repeats), 1, 1000, "runs; medians with the least and the most are told  [1]"},
@@ -96,7 +98,10 @@ static const struct row rows[] = {
          "tell when one has fallen behind by so many bytes  [stall 16 Mi]"},
         {"accounts", KIND_FILE, AT(accounts), 0, 0, "file for a JSON line of each connection that stalled or churned"},
         {"wrong-logins", KIND_COUNT, AT(login_rate), 0, 100000, "so many a second beside the load (fan, latency)  [0]"},
-        {"wrong-hosts", KIND_COUNT, AT(login_hosts), 0, 60000, "loopback addresses they come from; 0: our own  [0]"},
+        {"wrong-hosts", KIND_COUNT, AT(login_hosts), 0, 60000,
+         "loopback addresses they, or those of abuse, come from; 0: our own  [0]"},
+        {"attack", KIND_TEXT, AT(attack), 0, 0,
+         "of abuse: half (open, and trickling) or connects (and gone again)  [half]"},
         {"churn", KIND_COUNT, AT(churn_rate), 0, 1000000, "SUBs, UNSUBs and readers leaving, a second  [500]"},
         {"abrupt", KIND_COUNT, AT(abrupt_per_mille), 0, 900, "of 1000 of these, connections that break off  [0]"},
         {"seed", KIND_COUNT, AT(seed), 0, 1LL << 53, "of what happens to whom in churn  [1]"},
@@ -292,7 +297,7 @@ static bool is_plain(const char *text)
 
 static bool publishes(const struct recipe *recipe)
 {
-        return recipe->mode != MODE_SUB && recipe->mode != MODE_IDLE;
+        return recipe->mode != MODE_SUB && recipe->mode != MODE_IDLE && recipe->mode != MODE_ABUSE;
 }
 
 static bool names_subject(const struct target *target)
@@ -369,6 +374,11 @@ static int recipe_check(struct recipe *recipe, char *error)
         }
         if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
+        if (recipe->mode == MODE_ABUSE && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "abuse needs nats://");
+        if (recipe->mode == MODE_ABUSE && strcmp(recipe->attack, "half") != 0 &&
+            strcmp(recipe->attack, "connects") != 0)
+                return refuse(error, "--attack is half or connects");
         if (recipe->mode == MODE_CHURN && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "churn needs nats://");
         if (recipe->mode == MODE_DRAIN && (recipe->server_pid == 0 || recipe->subjects != 1))
@@ -429,10 +439,11 @@ static int against_pid_parse(const char *text, int64_t *pid, char *error)
 int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES])
 {
         static char url_default[] = "nats://127.0.0.1:4222";
-        static char ws_dialect_default[] = "nats";
+        static char ws_dialect_default[] = "nats", attack_default[] = "half";
         *recipe = (struct recipe){
                 .url = url_default,
                 .ws_dialect = ws_dialect_default,
+                .attack = attack_default,
                 .publishers = 1,
                 .subscribers = 100,
                 .subjects = 1,
@@ -467,6 +478,11 @@ int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE
                 recipe->rate = 50000;
                 recipe->count = 10000000;
                 recipe->run_ns = 300 * NS_PER_S;
+        }
+        if (recipe->mode == MODE_ABUSE) {
+                recipe->subscribers = 5000;
+                recipe->rate = 10000;
+                recipe->run_ns = 10 * NS_PER_S;
         }
         if (recipe->mode == MODE_STALL) {
                 recipe->rate = 20000;

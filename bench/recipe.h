@@ -17,10 +17,11 @@ enum mode {
         MODE_IDLE,
         MODE_DRAIN,
         MODE_CHURN,
-        MODE_STALL
+        MODE_STALL,
+        MODE_ABUSE
 };
 
-#define MODES_COUNT 11
+#define MODES_COUNT 12
 #define PUBLISHERS_MAX 1024
 #define SUBJECTS_MAX 10000
 #define WINDOW_AUTO 0
@@ -68,6 +69,7 @@ struct recipe {
         char *accounts;             /* where to write what each connection has seen; NULL: nowhere */
         uint64_t login_rate;        /* wrong logins a second beside the load; 0: none */
         uint64_t login_hosts;       /* from so many loopback addresses in turn; 0: from our own */
+        char *attack;               /* of abuse: "half" or "connects" */
         uint64_t churn_rate;        /* SUBs, UNSUBs and readers leaving, a second */
         uint64_t abrupt_per_mille;  /* of these, connections that break off */
         uint64_t seed;
