@@ -3,16 +3,17 @@
 #include "bench/micro/exacthash.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define LINE_SLOTS 8
+#include "matcher/table_lines.h"
 
-struct line {
+#define BUCKET_SLOTS 8
+
+struct bucket {
         _Alignas(CACHE_LINE)
-                uint64_t slots[LINE_SLOTS]; /* the hash's high half, then one more than the number; 0: empty */
+                uint64_t slots[BUCKET_SLOTS]; /* the hash's high half, then one more than the number; 0: empty */
 };
 
 struct text {
@@ -21,18 +22,18 @@ struct text {
 };
 
 struct exacthash {
-        struct line *lines;
+        struct bucket *lines;
         size_t mask;
         struct text *texts;
         size_t texts_count, texts_max;
 };
 
+/* Of huge pages as far as the kernel has any, as what it is compared with. */
 static void *huge_new(size_t bytes)
 {
-        void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
+        void *memory = map_zeroed(bytes);
+        if (memory == NULL)
                 abort();
-        (void)madvise(memory, bytes, MADV_HUGEPAGE);
         return memory;
 }
 
@@ -42,10 +43,10 @@ struct exacthash *exacthash_new(size_t texts_max)
         if (hash == NULL)
                 abort();
         size_t lines_count = 1;
-        while (lines_count * LINE_SLOTS * 6 < texts_max * 10)
+        while (lines_count * BUCKET_SLOTS * 6 < texts_max * 10)
                 lines_count *= 2;
         hash->mask = lines_count - 1;
-        hash->lines = huge_new(lines_count * sizeof(struct line));
+        hash->lines = huge_new(lines_count * sizeof(struct bucket));
         hash->texts = huge_new(texts_max * sizeof(struct text));
         hash->texts_max = texts_max;
         return hash;
@@ -55,8 +56,8 @@ void exacthash_free(struct exacthash *hash)
 {
         if (hash == NULL)
                 return;
-        munmap(hash->lines, (hash->mask + 1) * sizeof(struct line));
-        munmap(hash->texts, hash->texts_max * sizeof(struct text));
+        unmap(hash->lines, (hash->mask + 1) * sizeof(struct bucket));
+        unmap(hash->texts, hash->texts_max * sizeof(struct text));
         free(hash);
 }
 
@@ -70,7 +71,7 @@ void exacthash_add(struct exacthash *hash, struct span text)
         span_copy(kept->bytes, text);
         for (size_t at = value;; at++) {
                 uint64_t *slots = hash->lines[at & hash->mask].slots;
-                for (size_t i = 0; i < LINE_SLOTS; i++) {
+                for (size_t i = 0; i < BUCKET_SLOTS; i++) {
                         if (slots[i] != 0)
                                 continue;
                         slots[i] = value >> 32 << 32 | hash->texts_count;
@@ -84,7 +85,7 @@ uint32_t exacthash_find(const struct exacthash *hash, struct span text)
         uint64_t value = XXH3_64bits(text.bytes, text.size);
         for (size_t at = value;; at++) {
                 const uint64_t *slots = hash->lines[at & hash->mask].slots;
-                for (size_t i = 0; i < LINE_SLOTS; i++) {
+                for (size_t i = 0; i < BUCKET_SLOTS; i++) {
                         if (slots[i] == 0)
                                 return UINT32_MAX;
                         if (slots[i] >> 32 != value >> 32)
