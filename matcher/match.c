@@ -8,10 +8,28 @@
 struct prepared {
         const struct subject *subject;
 };
+struct read_constants {
+        const struct subject_secrets *secrets;
+};
+struct form_constants {
+        const struct lines *lines;
+};
 
 #include "matcher/round.h"
 
-static inline bool form_read(struct subject *subject, const struct subject_secrets *secrets, struct span text)
+static inline struct read_constants read_constants(const struct subject_secrets *secrets)
+{
+        return (struct read_constants){.secrets = secrets};
+}
+
+static inline bool form_read(struct subject *subject, const struct subject_secrets *secrets,
+                             const struct read_constants *constants, struct span text)
+{
+        (void)constants;
+        return subject_read(subject, secrets, text);
+}
+
+static inline bool form_read_any(struct subject *subject, const struct subject_secrets *secrets, struct span text)
 {
         return subject_read(subject, secrets, text);
 }
@@ -21,17 +39,24 @@ static inline struct subject_key form_whole(const struct subject *subject)
         return subject->all;
 }
 
-static inline void form_begin(struct prepared *prepared, const struct program *program, const struct subject *subject)
+static inline struct form_constants form_constants(const struct lines *lines)
 {
-        (void)program;
+        return (struct form_constants){.lines = lines};
+}
+
+static inline void form_begin(struct prepared *prepared, const struct form_constants *constants, size_t subsets_count,
+                              const struct subject *subject)
+{
+        (void)constants, (void)subsets_count;
         prepared->subject = subject;
 }
 
-static inline void form_block(struct round *round, const struct program *program, const struct program_block *block,
-                              const struct prepared *prepared, size_t subject_index, const struct lines *lines)
+static inline void form_block(struct round *round, size_t row, const struct program_block *block, size_t subsets_count,
+                              const struct prepared *prepared, const struct form_constants *constants)
 {
-        (void)program;
+        (void)subsets_count;
         const struct subject_key *tokens = prepared->subject->tokens;
+        uint32_t passed = 0;
         for (uint32_t lanes = block->lanes; lanes != 0; lanes &= lanes - 1) {
                 uint32_t lane = (uint32_t)__builtin_ctz(lanes);
                 struct subject_key key = {.lo = block->salt_lo[lane], .hi = block->salt_hi[lane]};
@@ -41,17 +66,24 @@ static inline void form_block(struct round *round, const struct program *program
                         key.lo ^= tokens[i].lo & taken;
                         key.hi ^= tokens[i].hi & taken;
                 }
-                if (!(block->unfiltered >> lane & 1) && !filter_has(lines, table_key(key).lo))
-                        continue;
-                round->lo[round->count] = key.lo;
-                round->hi[round->count] = key.hi;
-                round_take(round, subject_index, block->codes[lane]);
+                round_put(round, row, lane, key, block->codes[lane]);
+                passed |= (uint32_t)filter_has(constants->lines, table_key(key).lo) << lane;
         }
+        round->passed[row] = (uint8_t)(passed | block->unfiltered);
 }
 
-static inline uint32_t form_line_hits(const struct line *line, uint32_t mark)
+static inline size_t form_list(uint8_t *list, uint64_t bits, size_t first)
 {
-        return line_hits(line, mark);
+        size_t count = 0;
+        for (; bits != 0; bits &= bits - 1)
+                list[count++] = (uint8_t)(first + (size_t)__builtin_ctzll(bits));
+        return count;
+}
+
+static inline uint64_t form_line_word(const struct line *line, uint32_t mark, uint32_t *hits)
+{
+        *hits = line_hits(line, mark);
+        return line_word(line, (size_t)__builtin_ctz(*hits | 0x100) & 7);
 }
 
 static inline size_t form_beginnings(const struct subject_secrets *secrets, struct span text,

@@ -9,11 +9,29 @@
 struct prepared {
         const struct subject *subject;
 };
+struct read_constants {
+        const struct subject_secrets *secrets;
+};
+struct form_constants {
+        const struct lines *lines;
+};
 
 #include "matcher/round.h"
 
+static inline FORM_TARGET struct read_constants read_constants(const struct subject_secrets *secrets)
+{
+        return (struct read_constants){.secrets = secrets};
+}
+
 static inline FORM_TARGET bool form_read(struct subject *subject, const struct subject_secrets *secrets,
-                                         struct span text)
+                                         const struct read_constants *constants, struct span text)
+{
+        (void)constants;
+        return aes_read(subject, secrets, text);
+}
+
+static inline FORM_TARGET bool form_read_any(struct subject *subject, const struct subject_secrets *secrets,
+                                             struct span text)
 {
         return aes_read(subject, secrets, text);
 }
@@ -23,10 +41,15 @@ static inline FORM_TARGET struct subject_key form_whole(const struct subject *su
         return subject->all;
 }
 
-static inline FORM_TARGET void form_begin(struct prepared *prepared, const struct program *program,
-                                          const struct subject *subject)
+static inline FORM_TARGET struct form_constants form_constants(const struct lines *lines)
 {
-        (void)program;
+        return (struct form_constants){.lines = lines};
+}
+
+static inline FORM_TARGET void form_begin(struct prepared *prepared, const struct form_constants *constants,
+                                          size_t subsets_count, const struct subject *subject)
+{
+        (void)constants, (void)subsets_count;
         prepared->subject = subject;
 }
 
@@ -51,10 +74,9 @@ static inline FORM_TARGET void store_four(uint64_t *words, __m256i four)
         _mm256_storeu_si256((__m256i *)(void *)words, four);
 }
 
-/* Half a block: four lanes from `first` on. */
-static inline FORM_TARGET void half_block(struct round *round, const struct program_block *block, uint32_t first,
-                                          const struct subject *subject, size_t subject_index,
-                                          const struct lines *lines)
+/* Half a block: four lanes from `first` on. Which of them passed. */
+static inline FORM_TARGET uint32_t half_block(struct round *round, size_t row, const struct program_block *block,
+                                              uint32_t first, const struct subject *subject, const struct lines *lines)
 {
         __m256i lo = load_four(block->salt_lo + first), hi = load_four(block->salt_hi + first);
         for (uint32_t i = 0; i < block->positions_count; i++) {
@@ -73,43 +95,46 @@ static inline FORM_TARGET void half_block(struct round *round, const struct prog
                                        _mm256_sllv_epi64(one, _mm256_and_si256(_mm256_srli_epi64(filtered, 6), low6)));
         __m256i missing = _mm256_andnot_si256(word, bits);
         __m256i absent = _mm256_cmpeq_epi64(missing, _mm256_setzero_si256());
-        uint32_t passed = (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(absent)) | block->unfiltered >> first;
-        passed &= block->lanes >> first & 0xf;
-        if (passed == 0)
-                return;
-        uint64_t los[4], his[4];
-        store_four(los, lo);
-        store_four(his, hi);
-        for (; passed != 0; passed &= passed - 1) {
-                uint32_t lane = (uint32_t)__builtin_ctz(passed);
-                round->lo[round->count] = los[lane];
-                round->hi[round->count] = his[lane];
-                round_take(round, subject_index, block->codes[first + lane]);
-        }
+        size_t at = row * BLOCK_SHAPES + first;
+        store_four(&round->lo[at], lo);
+        store_four(&round->hi[at], hi);
+        for (uint32_t lane = first; TABLE_READS_TEXT && lane < first + 4; lane++)
+                round_put(round, row, lane, round_key(round, row * BLOCK_SHAPES + lane), block->codes[lane]);
+        return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(absent)) << first;
 }
 
-static inline FORM_TARGET void form_block(struct round *round, const struct program *program,
-                                          const struct program_block *block, const struct prepared *prepared,
-                                          size_t subject_index, const struct lines *lines)
+static inline FORM_TARGET void form_block(struct round *round, size_t row, const struct program_block *block,
+                                          size_t subsets_count, const struct prepared *prepared,
+                                          const struct form_constants *constants)
 {
-        (void)program;
-        half_block(round, block, 0, prepared->subject, subject_index, lines);
+        (void)subsets_count;
+        uint32_t passed = half_block(round, row, block, 0, prepared->subject, constants->lines) | block->unfiltered;
         if (block->lanes > 0xf)
-                half_block(round, block, 4, prepared->subject, subject_index, lines);
+                passed |= half_block(round, row, block, 4, prepared->subject, constants->lines);
+        round->passed[row] = (uint8_t)passed & block->lanes;
+}
+
+static inline FORM_TARGET size_t form_list(uint8_t *list, uint64_t bits, size_t first)
+{
+        size_t count = 0;
+        for (; bits != 0; bits = _blsr_u64(bits))
+                list[count++] = (uint8_t)(first + _tzcnt_u64(bits));
+        return count;
 }
 
 /* The marks are every other 32 bits; those of word 0 are none. */
-static inline FORM_TARGET uint32_t form_line_hits(const struct line *line, uint32_t mark)
+static inline FORM_TARGET uint64_t form_line_word(const struct line *line, uint32_t mark, uint32_t *hits)
 {
-        /* What is torn between two words is looked at again, one word alone (line_word). */
+        /* What is torn between two words is looked at again, one word alone. */
         const __m256i *halves = (const __m256i *)(const void *)line;
         __m256i marks = _mm256_set1_epi64x((long long)mark);
         const __m256i low = _mm256_set1_epi64x(UINT32_MAX);
         __m256i first = _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_load_si256(halves), low), marks);
         __m256i second = _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_load_si256(halves + 1), low), marks);
-        uint32_t hits = (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(first)) |
-                        (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(second)) << 4;
-        return hits & 0xfe;
+        *hits = (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(first)) |
+                (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(second)) << 4;
+        /* Word 0 has no marks. */
+        return line_word(line, _tzcnt_u32(*hits | 0x100) & 7);
 }
 
 static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *secrets, struct span text,

@@ -6,6 +6,7 @@
 
 #include "matcher/aes.h"
 #include "matcher/program.h"
+#include "matcher/table_lines.h"
 
 #define FORM_TARGET                                                                                                    \
         __attribute__((                                                                                                \
@@ -13,6 +14,19 @@
 /* Of each three tokens, the XOR of every subset: lane i is that of the bits of i. */
 struct prepared {
         __m512i lo[SUBSETS_MAX], hi[SUBSETS_MAX];
+};
+
+/* What reading needs of all subjects. */
+struct read_constants {
+        __m512i dot;
+        __m512i between[3];
+        __mmask64 block_ends;
+};
+
+struct form_constants {
+        __mmask8 has_token[SUBSET_TOKENS]; /* of the subsets */
+        __m512i filter_mask;
+        const void *filter;
 };
 
 #include "matcher/round.h"
@@ -36,9 +50,12 @@ static inline FORM_TARGET __m512i broadcast_key(const struct subject_key *key)
 #define COUNT_16(first)                                                                                                \
         first, (first) + 1, (first) + 2, (first) + 3, (first) + 4, (first) + 5, (first) + 6, (first) + 7, (first) + 8, \
                 (first) + 9, (first) + 10, (first) + 11, (first) + 12, (first) + 13, (first) + 14, (first) + 15
+#define ONES_16 BYTES_16(1)
 
 static const _Alignas(CACHE_LINE) uint8_t ascending[64] = {COUNT_16(0), COUNT_16(16), COUNT_16(32), COUNT_16(48)};
 static const _Alignas(CACHE_LINE) uint8_t ascending_16[64] = {COUNT_16(0), COUNT_16(0), COUNT_16(0), COUNT_16(0)};
+static const _Alignas(CACHE_LINE) uint8_t one_but_last[64] = {ONES_16, ONES_16, ONES_16, 1, 1, 1, 1, 1, 1, 1,
+                                                              1,       1,       1,       1, 1, 1, 1, 1, 0};
 /* Which token each byte of a block of four is for, and which is before that. */
 static const _Alignas(CACHE_LINE) uint8_t token_of[8][64] = {FOUR_TOKENS(0),  FOUR_TOKENS(4),  FOUR_TOKENS(8),
                                                              FOUR_TOKENS(12), FOUR_TOKENS(16), FOUR_TOKENS(20),
@@ -58,58 +75,64 @@ static inline FORM_TARGET __m512i load_vector(const void *from)
         return _mm512_load_si512(from);
 }
 
-/* Are there sixteen set bits in a row? */
-static inline bool has_run_of_16(uint64_t bits)
+/* Four tokens from number 4 * `group` on. False: one of them takes its block as a whole, or more. */
+static inline __attribute__((always_inline)) FORM_TARGET bool
+read_group(struct subject *subject, const struct subject_secrets *secrets, size_t group, __m512i bytes, __m512i dots,
+           __m512i begins, const struct read_constants *constants)
 {
-        bits &= bits >> 1;
-        bits &= bits >> 2;
-        bits &= bits >> 4;
-        bits &= bits >> 8;
-        return bits != 0;
+        __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi8(load_vector(token_before[group]), begins),
+                                       load_vector(ascending_16));
+        __m512i last = _mm512_permutexvar_epi8(load_vector(token_of[group]), dots);
+        __mmask64 inside = _mm512_cmple_epu8_mask(from, last);
+        __m512i block = _mm512_maskz_permutexvar_epi8(inside, from, bytes);
+        block = _mm512_xor_si512(block, load_tokens(&secrets->first[4 * group]));
+        block = _mm512_aesenc_epi128(block, constants->between[0]);
+        block = _mm512_aesenc_epi128(block, constants->between[1]);
+        block = _mm512_aesenc_epi128(block, constants->between[2]);
+        block = _mm512_aesenc_epi128(block, load_tokens(&secrets->last[4 * group]));
+        _mm512_store_si512(&subject->tokens[4 * group], block);
+        return _ktestz_mask64_u8(inside, constants->block_ends);
 }
 
 /* A subject of less than a vector, whose tokens each fit into a block. Each is moved to a block of its own, with the
  * dot behind it, four at a time; nothing depends on how long they are but what is moved where. What is left of it is in
- * `tokens`, zeros behind the last one to a multiple of four. */
-static inline FORM_TARGET bool form_read(struct subject *subject, const struct subject_secrets *secrets,
-                                         struct span text)
+ * `tokens`, anything behind the last one to a multiple of four. */
+static inline __attribute__((always_inline)) FORM_TARGET bool form_read(struct subject *subject,
+                                                                        const struct subject_secrets *secrets,
+                                                                        const struct read_constants *constants,
+                                                                        struct span text)
 {
-        subject->all_known = true;
-        if (unlikely(text.size == 0 || text.size > 63))
-                return aes_read(subject, secrets, text);
-        uint64_t live = _bzhi_u64(UINT64_MAX, (uint32_t)text.size);
-        const __m512i dot = _mm512_set1_epi8('.');
-        /* Bytes that are masked off are not read, so that the next page may be missing. */
-        __m512i bytes = _mm512_mask_loadu_epi8(dot, live, text.bytes);
-        uint64_t ends = _mm512_cmpeq_epi8_mask(bytes, dot) & (live << 1 | 1);
-        size_t count = (size_t)__builtin_popcountll(ends);
-        /* Dots side by side, or one at the beginning, or at the end, behind which another was put. */
-        if (unlikely((ends & (ends << 1 | 1)) != 0 || count > MATCH_TOKENS_MAX))
+        if (unlikely(text.size - 1 > 62))
                 return false;
-        if (unlikely(has_run_of_16(live & ~ends)))
-                return aes_read(subject, secrets, text);
+        uint32_t size = (uint32_t)text.size;
+        /* Bytes that are masked off are not read, so that the next page may be missing. All behind is dots. */
+        __m512i bytes = _mm512_mask_loadu_epi8(constants->dot, _bzhi_u64(UINT64_MAX, size), text.bytes);
+        __mmask64 all_dots = _mm512_cmpeq_epi8_mask(bytes, constants->dot);
+        uint64_t ends = _bzhi_u64(_cvtmask64_u64(all_dots), size + 1);
+        /* Dots side by side, or one at the beginning, or at the end, behind which another was put. */
+        if (unlikely((ends & (ends << 1 | 1)) != 0))
+                return false;
+        size_t count = (size_t)__builtin_popcountll(ends);
+        assert_slow(count <= MATCH_TOKENS_MAX);
         /* Byte i is where the dot of token i is; then one more, where the next begins: at 0 behind the last of all, so
-         * that token 0 finds its own in byte 63. */
-        __m512i dots = _mm512_maskz_compress_epi8(ends, load_vector(ascending));
-        __m512i begins = _mm512_maskz_add_epi8(~((uint64_t)1 << 63), dots, _mm512_set1_epi8(1));
-        const __m512i between[] = {broadcast_key(&secrets->between[0]), broadcast_key(&secrets->between[1]),
-                                   broadcast_key(&secrets->between[2])};
-        for (size_t group = 0; 4 * group < count; group++) {
-                __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi8(load_vector(token_before[group]), begins),
-                                               load_vector(ascending_16));
-                __m512i last = _mm512_permutexvar_epi8(load_vector(token_of[group]), dots);
-                __mmask64 inside = _mm512_cmple_epu8_mask(from, last);
-                __m512i block = _mm512_maskz_permutexvar_epi8(inside, from, bytes);
-                block = _mm512_xor_si512(block, load_tokens(&secrets->first[4 * group]));
-                block = _mm512_aesenc_epi128(block, between[0]);
-                block = _mm512_aesenc_epi128(block, between[1]);
-                block = _mm512_aesenc_epi128(block, between[2]);
-                block = _mm512_aesenc_epi128(block, load_tokens(&secrets->last[4 * group]));
-                _mm512_store_si512(&subject->tokens[4 * group], block);
-        }
+         * that token 0 finds its own in byte 63, where no dot's place can be. */
+        __m512i dots = _mm512_maskz_compress_epi8(all_dots, load_vector(ascending));
+        __m512i begins = _mm512_add_epi8(dots, load_vector(one_but_last));
+        bool are_short = read_group(subject, secrets, 0, bytes, dots, begins, constants);
+        if (likely(count > 4))
+                are_short &= read_group(subject, secrets, 1, bytes, dots, begins, constants);
+        for (size_t group = 2; unlikely(4 * group < count); group++)
+                are_short &= read_group(subject, secrets, group, bytes, dots, begins, constants);
         subject->tokens_count = (uint32_t)count;
         subject->all_known = false;
-        return true;
+        return are_short;
+}
+
+static inline FORM_TARGET bool form_read_any(struct subject *subject, const struct subject_secrets *secrets,
+                                             struct span text)
+{
+        subject->all_known = true;
+        return aes_read(subject, secrets, text);
 }
 
 static inline FORM_TARGET struct subject_key form_whole(const struct subject *subject)
@@ -125,71 +148,93 @@ static inline FORM_TARGET struct subject_key form_whole(const struct subject *su
         return aes_key(_mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
 }
 
-static inline FORM_TARGET void form_begin(struct prepared *prepared, const struct program *program,
-                                          const struct subject *subject)
+static inline FORM_TARGET struct read_constants read_constants(const struct subject_secrets *secrets)
 {
-        const __mmask8 masks[SUBSET_TOKENS] = {0xaa, 0xcc, 0xf0};
+        return (struct read_constants){.dot = _mm512_set1_epi8('.'),
+                                       .between = {broadcast_key(&secrets->between[0]),
+                                                   broadcast_key(&secrets->between[1]),
+                                                   broadcast_key(&secrets->between[2])},
+                                       .block_ends = 0x8000800080008000u};
+}
+
+/* A mask that stays in its register: told the number, a compiler would load it anew for each subject. */
+static inline FORM_TARGET __mmask8 mask_kept(__mmask8 mask)
+{
+        __asm__("" : "+Yk"(mask));
+        return mask;
+}
+
+static inline FORM_TARGET struct form_constants form_constants(const struct lines *lines)
+{
+        return (struct form_constants){.has_token = {mask_kept(0xaa), mask_kept(0xcc), mask_kept(0xf0)},
+                                       .filter_mask = _mm512_set1_epi64((long long)lines->filter_mask),
+                                       .filter = lines->filter};
+}
+
+static inline __attribute__((always_inline)) FORM_TARGET __m512i subsets_of(const uint64_t *token,
+                                                                            const struct form_constants *constants)
+{
+        const __mmask8 *has = constants->has_token;
+        __m512i subsets = _mm512_maskz_set1_epi64(has[0], (long long)token[0]);
+        subsets = _mm512_mask_xor_epi64(subsets, has[1], subsets, _mm512_set1_epi64((long long)token[2]));
+        return _mm512_mask_xor_epi64(subsets, has[2], subsets, _mm512_set1_epi64((long long)token[4]));
+}
+
+static inline __attribute__((always_inline)) FORM_TARGET void form_begin(struct prepared *prepared,
+                                                                         const struct form_constants *constants,
+                                                                         size_t subsets_count,
+                                                                         const struct subject *subject)
+{
         const struct subject_key *tokens = subject->tokens;
-        for (size_t i = 0; i < program->subsets_count; i++, tokens += SUBSET_TOKENS) {
+        for (size_t i = 0; i < subsets_count; i++, tokens += SUBSET_TOKENS) {
                 /* Tokens that are not there may be anything: no shape has them. Memory for them is. */
-                __m512i lo = _mm512_maskz_set1_epi64(masks[0], (long long)tokens[0].lo);
-                __m512i hi = _mm512_maskz_set1_epi64(masks[0], (long long)tokens[0].hi);
-                lo = _mm512_mask_xor_epi64(lo, masks[1], lo, _mm512_set1_epi64((long long)tokens[1].lo));
-                hi = _mm512_mask_xor_epi64(hi, masks[1], hi, _mm512_set1_epi64((long long)tokens[1].hi));
-                prepared->lo[i] = _mm512_mask_xor_epi64(lo, masks[2], lo, _mm512_set1_epi64((long long)tokens[2].lo));
-                prepared->hi[i] = _mm512_mask_xor_epi64(hi, masks[2], hi, _mm512_set1_epi64((long long)tokens[2].hi));
+                prepared->lo[i] = subsets_of(&tokens->lo, constants);
+                prepared->hi[i] = subsets_of(&tokens->hi, constants);
         }
 }
 
-static inline FORM_TARGET void form_block(struct round *round, const struct program *program,
-                                          const struct program_block *block, const struct prepared *prepared,
-                                          size_t subject_index, const struct lines *lines)
+static inline __attribute__((always_inline)) FORM_TARGET void
+form_block(struct round *round, size_t row, const struct program_block *block, size_t subsets_count,
+           const struct prepared *prepared, const struct form_constants *constants)
 {
         __m512i lo = load_vector(block->salt_lo), hi = load_vector(block->salt_hi);
-        for (size_t i = 0; i < program->subsets_count; i++) {
+#pragma GCC unroll 2
+        for (size_t i = 0; i < subsets_count; i++) {
                 __m512i subset = load_vector(block->subsets[i]);
                 lo = _mm512_xor_si512(lo, _mm512_permutexvar_epi64(subset, prepared->lo[i]));
                 hi = _mm512_xor_si512(hi, _mm512_permutexvar_epi64(subset, prepared->hi[i]));
         }
         __m512i filtered = TABLE_READS_TEXT ? _mm512_and_si512(lo, _mm512_set1_epi64(0xff)) : lo;
-        const __m512i one = _mm512_set1_epi64(1);
-        __m512i word_index =
-                _mm512_and_si512(_mm512_srli_epi64(filtered, 32), _mm512_set1_epi64((long long)lines->filter_mask));
-        __m512i word = _mm512_i64gather_epi64(word_index, (const void *)lines->filter, 8);
-        /* Rotation by the low six bits. */
+        __m512i word = _mm512_i64gather_epi64(_mm512_and_si512(_mm512_srli_epi64(filtered, 32), constants->filter_mask),
+                                              constants->filter, 8);
+        /* Rotation by the low six bits; nothing to rotate where the filter is not asked. */
+        __m512i one = load_vector(block->asked);
         __m512i bits = _mm512_or_si512(_mm512_rolv_epi64(one, filtered),
                                        _mm512_rolv_epi64(one, _mm512_srli_epi64(filtered, 6)));
         __m512i missing = _mm512_andnot_si512(word, bits);
-        __mmask8 passed = _mm512_testn_epi64_mask(missing, missing);
-        passed = (__mmask8)((passed | block->unfiltered) & block->lanes);
-        if (TABLE_READS_TEXT) {
-                uint64_t los[BLOCK_SHAPES], his[BLOCK_SHAPES];
-                _mm512_storeu_si512(los, lo);
-                _mm512_storeu_si512(his, hi);
-                for (uint32_t lanes = passed; lanes != 0; lanes &= lanes - 1) {
-                        uint32_t lane = (uint32_t)__builtin_ctz(lanes);
-                        round->lo[round->count] = los[lane];
-                        round->hi[round->count] = his[lane];
-                        round_take(round, subject_index, block->codes[lane]);
-                }
-                return;
-        }
-        size_t count = round->count;
-        size_t end = count + (size_t)__builtin_popcount(passed);
-        _mm512_storeu_si512(&round->lo[count], _mm512_maskz_compress_epi64(passed, lo));
-        _mm512_storeu_si512(&round->hi[count], _mm512_maskz_compress_epi64(passed, hi));
-        uint64_t subjects = subject_index * 0x0101010101010101u;
-        memcpy(&round->subject[count], &subjects, sizeof subjects);
-        round->count = end;
+        __mmask8 passed = _mm512_mask_testn_epi64_mask(block->lanes, missing, missing);
+        size_t at = row * BLOCK_SHAPES;
+        _store_mask8(&round->passed[row], passed);
+        _mm512_store_si512((void *)&round->lo[at], lo);
+        _mm512_store_si512((void *)&round->hi[at], hi);
+        for (size_t lane = 0; TABLE_READS_TEXT && lane < BLOCK_SHAPES; lane++)
+                round_put(round, row, lane, round_key(round, at + lane), block->codes[lane]);
 }
 
-static inline FORM_TARGET uint32_t form_line_hits(const struct line *line, uint32_t mark)
+static inline FORM_TARGET size_t form_list(uint8_t *list, uint64_t bits, size_t first)
 {
-        /* What is torn between two words is looked at again, one word alone (line_word). */
-        __m512i words = _mm512_load_si512((const void *)line);
-        __m512i marks = _mm512_set1_epi64((long long)mark);
-        __m512i low = _mm512_set1_epi64(UINT32_MAX);
-        return (uint32_t)_mm512_cmpeq_epi64_mask(_mm512_and_si512(words, low), marks) & 0xfe;
+        __m512i numbers = _mm512_add_epi8(load_vector(ascending), _mm512_set1_epi8((char)first));
+        _mm512_storeu_si512(list, _mm512_maskz_compress_epi8(bits, numbers));
+        return (size_t)__builtin_popcountll(bits);
+}
+
+static inline FORM_TARGET uint64_t form_line_word(const struct line *line, uint32_t mark, uint32_t *hits)
+{
+        /* The low half of each word; word 0 has no mark. What is torn between two words is looked at again, one word
+         * alone. */
+        *hits = _mm512_mask_cmpeq_epi32_mask(0x5555, _mm512_load_si512((const void *)line),
+                                             _mm512_set1_epi32((int)mark));
+        return line_word(line, (_tzcnt_u32(*hits) & 0xf) / 2);
 }
 
 static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *secrets, struct span text,

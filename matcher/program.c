@@ -247,6 +247,7 @@ static void add_shape(struct program *program, struct shape shape, const struct 
         block->salt_lo[lane] = salt.lo;
         block->salt_hi[lane] = salt.hi;
         block->codes[lane] = shape_code(shape);
+        block->asked[lane] = shape_is_wild(shape);
         for (uint32_t literals = shape_literals(shape); literals != 0; literals &= literals - 1) {
                 uint32_t position = (uint32_t)__builtin_ctz(literals);
                 block->literals[position] |= (uint8_t)(1u << lane);
@@ -296,9 +297,15 @@ int program_new(struct program **program, const struct shapes *shapes, const str
         for (size_t i = 0; i < lists_count; i++)
                 add_list(made, lists[i], secrets);
         assert(made->hot_count == hot_count);
+        assert(made->blocks_count == blocks_count);
+        made->blocks_end = made->blocks + blocks_count;
+        bool is_plain = made->subsets_count <= PLAIN_SUBSETS && !made->is_whole_only;
+        made->plain_rows = is_plain ? blocks_count : SIZE_MAX;
         *program = made;
         return 0;
 }
+
+const struct program program_none = {.skip_code = SHAPE_CODE_NONE, .blocks_end = program_none.blocks};
 
 /* Beginnings. */
 

@@ -15,17 +15,21 @@
 #define SUBSET_TOKENS 3
 #define SUBSETS_MAX ((MATCH_TOKENS_MAX + SUBSET_TOKENS - 1) / SUBSET_TOKENS)
 
+/* Most subjects have no more; code is made for so many. */
+#define PLAIN_SUBSETS 2
+
 /* Eight shapes, to be looked for at once: lane i is shape i. A lane's key is its salts and the tokens that are literal
  * in it. Which these are is said twice, as each form likes it. */
 struct program_block {
         _Alignas(CACHE_LINE) uint64_t salt_lo[BLOCK_SHAPES];
         uint64_t salt_hi[BLOCK_SHAPES];
+        uint64_t asked[BLOCK_SHAPES];                /* 1: a key that the filter does not have is not there */
         uint64_t subsets[SUBSETS_MAX][BLOCK_SHAPES]; /* bit j of [i][lane]: token 3 i + j is literal */
         uint8_t literals[MATCH_TOKENS_MAX];          /* by position: the lanes in which it is literal */
         uint64_t codes[BLOCK_SHAPES];                /* of the shapes */
         uint32_t positions_count;                    /* behind it no lane has a literal */
         uint8_t lanes;                               /* those in use, as bits */
-        uint8_t unfiltered; /* the lane of the shape without wildcards, as a bit: it is not in the filter */
+        uint8_t unfiltered; /* the same the other way round, as bits: the shape without wildcards */
 };
 
 struct program {
@@ -34,6 +38,10 @@ struct program {
         bool has_cold;       /* the tree has patterns for this depth, too */
         uint64_t skip_code;  /* of a shape on its way, whose patterns in the tree do not count; or SHAPE_CODE_NONE */
         bool is_whole_only;  /* nothing but the shape without wildcards: blocks are not needed */
+        /* How many blocks there are, if none has literals beyond the second subset and all have to be looked at; else
+         * SIZE_MAX. */
+        size_t plain_rows;
+        const struct program_block *blocks_end;
         struct subject_key whole_salt;
         uint64_t whole_code;
         size_t subsets_count; /* in use by any block */
@@ -41,6 +49,9 @@ struct program {
         size_t blocks_count;
         struct program_block blocks[];
 };
+
+/* That of a depth at which there is nothing to look for. */
+extern const struct program program_none;
 
 /* Beginnings of subjects to look for, of any depth; shorter ones first. */
 struct byte_probe {

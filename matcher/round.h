@@ -3,11 +3,15 @@
  *
  *      FORM_TARGET        the attribute of a function that may use what the CPU has
  *      struct prepared    what is computed once for all blocks of a subject
- *      form_read()        subject_read() with the form's hash
+ *      struct read_constants, read_constants()  what reading needs of all subjects
+ *      struct form_constants, form_constants()  and blocks of all subjects
+ *      form_read()        subject_read() with the form's hash, for most subjects; false: it is not one of them
+ *      form_read_any()    and for all
  *      form_whole()       the XOR of a subject's tokens
  *      form_begin()       computes that
- *      form_block()       which of a block's shapes have a key that the filter lets through; appends those
- *      form_line_hits()   line_hits()
+ *      form_block()       the keys of a block's shapes, and which of them the filter lets through
+ *      form_list()        the numbers of a word's set bits
+ *      form_line_word()   the first slot of a line that has a mark, else how many patterns had to pass the line
  *      form_beginnings()  the keys of a text's beginnings that a byte program asks for, from probe `first` on to `end`;
  *                         how many, which are fewer where the text ends
  *
@@ -23,18 +27,24 @@
 
 #include "matcher/table.h"
 
-#define ROUND_MAX 240
-#define ROUND_GLOB 0x80 /* of a key's subject: many patterns may have it */
+#define ROUND_ROWS 32 /* of eight keys, so that a byte says which */
+#define ROUND_KEYS (ROUND_ROWS * BLOCK_SHAPES)
+#define ROUND_WORD 8 /* rows whose bits are looked at together */
 
-/* Keys to look for. Arrays have room for a whole block behind the last. */
+/* Keys that may be looked for, a row for each block of a subject's program, and which of them are. */
 struct round {
-        _Alignas(CACHE_LINE) uint64_t lo[ROUND_MAX + BLOCK_SHAPES];
-        uint64_t hi[ROUND_MAX + BLOCK_SHAPES];
-        uint8_t subject[ROUND_MAX + BLOCK_SHAPES];
-        size_t count;
-        pattern_id candidates[ROUND_MAX + 1];
-        uint8_t key_of[ROUND_MAX + 1]; /* of each candidate: which key */
-        uint64_t codes[TABLE_READS_TEXT ? ROUND_MAX + BLOCK_SHAPES : 1];
+        _Alignas(CACHE_LINE) uint64_t lo[ROUND_KEYS];
+        _Alignas(CACHE_LINE) uint64_t hi[ROUND_KEYS];
+        _Alignas(CACHE_LINE) uint8_t passed[ROUND_ROWS]; /* as bits: those that the filter does not rule out */
+        uint8_t globs[ROUND_ROWS];                       /* those that many patterns may have; only with beginnings */
+        uint8_t subject[ROUND_ROWS];
+        size_t rows_count;
+        size_t words_done; /* whose keys are in the list */
+        size_t keys_count;
+        _Alignas(CACHE_LINE) uint8_t keys[ROUND_KEYS + CACHE_LINE]; /* the list of those that passed; room as below */
+        pattern_id candidates[ROUND_KEYS + 1];                      /* one more, that is written and not counted */
+        uint8_t key_of[ROUND_KEYS + 1];                             /* of each candidate: which key */
+        uint64_t codes[TABLE_READS_TEXT ? ROUND_KEYS : 1];
 };
 
 /* Where gathering stands, and whose ids are being written. */
@@ -47,10 +57,10 @@ struct batch {
         size_t next_block;
         size_t next_bytes;                       /* 0: its blocks are not done, else one more than which probe */
         const struct byte_program *byte_program; /* NULL: no pattern asks for beginnings */
-        const struct program *programs[MATCH_BATCH_MAX]; /* NULL: nothing to look for by tokens */
-        bool has_cold;                                   /* any of those that were gathered so far */
-        bool has_empties;                                /* any of them */
-        uint32_t empties[MATCH_BATCH_MAX];               /* then: which tokens of each are empty */
+        const struct program *programs[MATCH_BATCH_MAX];
+        bool has_cold;                     /* any of them */
+        bool has_empties;                  /* any of them */
+        uint32_t empties[MATCH_BATCH_MAX]; /* then: which tokens of each are empty */
         struct round round;
         struct subject subjects[MATCH_BATCH_MAX];
 };
@@ -60,17 +70,20 @@ static inline void round_fetch(const void *memory)
         __builtin_prefetch(memory, 0, 3);
 }
 
-/* The key has been written behind the last. */
-static inline void round_take(struct round *round, size_t subject, uint64_t code)
+/* Writes a key down. The caller says in `passed` whether it is looked for. */
+static inline void round_put(struct round *round, size_t row, size_t lane, struct subject_key key, uint64_t code)
 {
-        round->subject[round->count] = (uint8_t)subject;
-        if (TABLE_READS_TEXT) {
-                struct subject_key key = {.lo = round->lo[round->count], .hi = round->hi[round->count]};
-                round->lo[round->count] = table_key(key).lo;
-                round->hi[round->count] = table_key(key).hi;
-                round->codes[round->count] = code;
-        }
-        round->count++;
+        size_t i = row * BLOCK_SHAPES + lane;
+        key = table_key(key);
+        round->lo[i] = key.lo;
+        round->hi[i] = key.hi;
+        if (TABLE_READS_TEXT)
+                round->codes[i] = code;
+}
+
+static inline size_t round_subject(const struct round *round, size_t key_index)
+{
+        return round->subject[key_index / BLOCK_SHAPES];
 }
 
 static inline struct subject_key round_key(const struct round *round, size_t i)
@@ -79,36 +92,58 @@ static inline struct subject_key round_key(const struct round *round, size_t i)
 }
 
 #ifdef FORM_TARGET /* else somebody only wants to know whether this compiles */
+static inline FORM_TARGET struct read_constants read_constants(const struct subject_secrets *secrets);
 static inline FORM_TARGET bool form_read(struct subject *subject, const struct subject_secrets *secrets,
-                                         struct span text);
+                                         const struct read_constants *constants, struct span text);
+static inline FORM_TARGET bool form_read_any(struct subject *subject, const struct subject_secrets *secrets,
+                                             struct span text);
 static inline FORM_TARGET struct subject_key form_whole(const struct subject *subject);
-static inline FORM_TARGET void form_begin(struct prepared *prepared, const struct program *program,
-                                          const struct subject *subject);
-/* Appends to the round, which has room for a block, those shapes of a block that the filter does not rule out. */
-static inline FORM_TARGET void form_block(struct round *round, const struct program *program,
-                                          const struct program_block *block, const struct prepared *prepared,
-                                          size_t subject_index, const struct lines *lines);
-static inline FORM_TARGET uint32_t form_line_hits(const struct line *line, uint32_t mark);
+static inline FORM_TARGET struct form_constants form_constants(const struct lines *lines);
+/* `subsets_count` is no less than the program's. */
+static inline FORM_TARGET void form_begin(struct prepared *prepared, const struct form_constants *constants,
+                                          size_t subsets_count, const struct subject *subject);
+/* Writes down the keys of a block's shapes, and in `passed` those that the filter does not rule out. */
+static inline FORM_TARGET void form_block(struct round *round, size_t row, const struct program_block *block,
+                                          size_t subsets_count, const struct prepared *prepared,
+                                          const struct form_constants *constants);
+/* Writes the number of each set bit plus `first` to `list`, in whose room for 64 there may be anything behind. Returns
+ * how many. */
+static inline FORM_TARGET size_t form_list(uint8_t *list, uint64_t bits, size_t first);
+/* *hits is not 0 if there is one. */
+static inline FORM_TARGET uint64_t form_line_word(const struct line *line, uint32_t mark, uint32_t *hits);
 static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *secrets, struct span text,
                                                  const struct byte_program *program, size_t first, size_t end,
                                                  struct subject_key *keys);
+
+/* Keys of all blocks from one to another, for which there is room. */
+static inline __attribute__((always_inline)) FORM_TARGET size_t
+round_blocks(struct round *round, size_t row, const struct program_block *block, const struct program_block *end,
+             size_t subsets_count, const struct subject *subject, size_t subject_index,
+             const struct form_constants *constants)
+{
+        struct prepared prepared;
+        form_begin(&prepared, constants, subsets_count, subject);
+        for (; block < end; block++, row++) {
+                form_block(round, row, block, subsets_count, &prepared, constants);
+                round->subject[row] = (uint8_t)subject_index;
+        }
+        return row;
+}
 
 /* The blocks of one subject from batch->next_block on. False: the round is full. */
 static inline FORM_TARGET bool gather_blocks(struct batch *batch, const struct program *program)
 {
         struct round *round = &batch->round;
-        size_t index = batch->next_subject;
-        struct prepared prepared;
-        form_begin(&prepared, program, &batch->subjects[index]);
-        for (size_t i = batch->next_block; i < program->blocks_count; i++) {
-                if (round->count > ROUND_MAX - BLOCK_SHAPES) {
-                        batch->next_block = i;
-                        return false;
-                }
-                form_block(round, program, &program->blocks[i], &prepared, index, batch->lines);
-        }
-        batch->next_block = 0;
-        return true;
+        const struct subject *subject = &batch->subjects[batch->next_subject];
+        struct form_constants constants = form_constants(batch->lines);
+        const struct program_block *block = program->blocks + batch->next_block;
+        size_t room = ROUND_ROWS - round->rows_count, left = (size_t)(program->blocks_end - block);
+        const struct program_block *end = block + (left < room ? left : room);
+        round->rows_count = round_blocks(round, round->rows_count, block, end, program->subsets_count, subject,
+                                         batch->next_subject, &constants);
+        bool is_done = left <= room;
+        batch->next_block = is_done ? 0 : (size_t)(end - program->blocks);
+        return is_done;
 }
 
 /* A subject that no NATS pattern matches: with empty tokens, or too deep, or too long. */
@@ -119,46 +154,79 @@ static __attribute__((noinline)) const struct program *read_any(struct batch *ba
         batch->has_empties = true;
         struct subject *subject = &batch->subjects[index];
         if (!subject_read_any(subject, &batch->table->secrets, batch->texts[index], &batch->empties[index]))
-                return NULL;
+                return &program_none;
         return atomic_load_explicit(&batch->table->programs[subject->tokens_count], memory_order_acquire);
+}
+
+/* Reads subjects from the first on until there is one that form_read() leaves alone. Returns which. No calls in here,
+ * so that all it needs is in registers. */
+static __attribute__((noinline)) FORM_TARGET size_t read_plainly(struct batch *batch, size_t first)
+{
+        const struct match_table *table = batch->table;
+        const struct span *text = batch->texts + first, *end = batch->texts + batch->subjects_count;
+        struct subject *subject = batch->subjects + first;
+        const struct program **program = batch->programs + first;
+        bool has_cold = batch->has_cold;
+        struct read_constants constants = read_constants(&table->secrets);
+        for (; text < end; text++, subject++, program++) {
+                if (unlikely(!form_read(subject, &table->secrets, &constants, *text)))
+                        break;
+                /* Pairs with the release in table_publish: the program is complete. */
+                *program = atomic_load_explicit(&table->programs[subject->tokens_count], memory_order_acquire);
+                has_cold |= (*program)->has_cold;
+        }
+        batch->has_cold = has_cold;
+        return (size_t)(text - batch->texts);
+}
+
+/* One that is not read plainly. */
+static __attribute__((noinline)) FORM_TARGET void read_one(struct batch *batch, size_t index)
+{
+        struct subject *subject = &batch->subjects[index];
+        const struct program *program;
+        if (form_read_any(subject, &batch->table->secrets, batch->texts[index]))
+                /* Pairs with the release in table_publish: the program is complete. */
+                program = atomic_load_explicit(&batch->table->programs[subject->tokens_count], memory_order_acquire);
+        else
+                program = read_any(batch, index);
+        batch->programs[index] = program;
+        batch->has_cold |= program->has_cold;
 }
 
 /* All subjects first: what is done with one then waits for nothing that was begun a moment before. */
 static inline FORM_TARGET void read_subjects(struct batch *batch)
 {
         batch->has_empties = false;
+        batch->has_cold = false;
         if (unlikely(atomic_load_explicit(&batch->table->depths, memory_order_acquire) == 0)) {
                 for (size_t i = 0; i < batch->subjects_count; i++)
-                        batch->programs[i] = NULL;
+                        batch->programs[i] = &program_none;
                 return;
         }
         for (size_t i = 0; i < batch->subjects_count; i++)
                 round_fetch(batch->texts[i].bytes);
-        for (size_t i = 0; i < batch->subjects_count; i++) {
-                struct subject *subject = &batch->subjects[i];
-                if (unlikely(!form_read(subject, &batch->table->secrets, batch->texts[i]))) {
-                        batch->programs[i] = read_any(batch, i);
-                        continue;
-                }
-                /* Pairs with the release in table_publish: the program is complete. */
-                batch->programs[i] =
-                        atomic_load_explicit(&batch->table->programs[subject->tokens_count], memory_order_acquire);
-        }
+        for (size_t i = 0; (i = read_plainly(batch, i)) < batch->subjects_count; i++)
+                read_one(batch, i);
 }
 
-/* Written down, and counted if the filter lets it through. */
-static inline void take_beginning(struct batch *batch, struct subject_key key, uint64_t code, bool is_glob)
+/* A row is taken for what is looked for of the subject beside the blocks. */
+static inline size_t take_row(struct batch *batch)
+{
+        size_t row = batch->round.rows_count++;
+        batch->round.subject[row] = (uint8_t)batch->next_subject;
+        batch->round.globs[row] = 0;
+        return row;
+}
+
+static inline void take_beginning(struct batch *batch, size_t row, size_t lane, struct subject_key key, uint64_t code,
+                                  bool is_glob)
 {
         struct round *round = &batch->round;
         bool may_be_there = filter_has(batch->lines, table_key(key).lo);
-        size_t before = round->count;
-        round->lo[before] = key.lo;
-        round->hi[before] = key.hi;
-        round_take(round, batch->next_subject | (is_glob ? ROUND_GLOB : 0), code);
-        round->count = before + may_be_there;
+        round_put(round, row, lane, key, code);
+        round->passed[row] |= (uint8_t)(may_be_there << lane);
+        round->globs[row] |= (uint8_t)(is_glob << lane);
 }
-
-#define BEGINNINGS 16 /* at once */
 
 /* The beginnings of one subject, from probe batch->next_bytes on. False: the round is full. */
 static __attribute__((noinline)) FORM_TARGET bool gather_bytes(struct batch *batch)
@@ -168,32 +236,33 @@ static __attribute__((noinline)) FORM_TARGET bool gather_bytes(struct batch *bat
         const struct subject_secrets *secrets = &batch->table->secrets;
         if (text.size > MATCH_SUBJECT_BYTES_MAX)
                 return true;
-        for (size_t first = batch->next_bytes - 1; first < program->probes_count; first += BEGINNINGS) {
-                if (batch->round.count > ROUND_MAX - BEGINNINGS) {
+        for (size_t first = batch->next_bytes - 1; first < program->probes_count; first += BLOCK_SHAPES) {
+                if (batch->round.rows_count == ROUND_ROWS) {
                         batch->next_bytes = first + 1;
                         return false;
                 }
-                struct subject_key keys[BEGINNINGS];
+                struct subject_key keys[BLOCK_SHAPES];
                 size_t rest = program->probes_count - first;
-                size_t end = first + (rest < BEGINNINGS ? rest : BEGINNINGS);
+                size_t end = first + (rest < BLOCK_SHAPES ? rest : BLOCK_SHAPES);
                 size_t count = form_beginnings(secrets, text, program, first, end, keys);
+                size_t row = take_row(batch);
                 for (size_t i = 0; i < count; i++) {
                         const struct byte_probe *probe = &program->probes[first + i];
                         struct shape shape = {.stars = probe->size, .tail = probe->is_glob ? TAIL_GLOB : TAIL_PREFIX};
-                        take_beginning(batch, keys[i], shape_code(shape), probe->is_glob);
+                        take_beginning(batch, row, i, keys[i], shape_code(shape), probe->is_glob);
                 }
                 if (first + count < end)
                         break;
         }
         if (program->has_ends && text.size > 0) {
-                if (batch->round.count == ROUND_MAX) {
+                if (batch->round.rows_count == ROUND_ROWS) {
                         batch->next_bytes = program->probes_count + 1;
                         return false;
                 }
                 struct shape shape = {.stars = (uint32_t)text.size, .tail = TAIL_END};
                 struct subject_key key =
                         subject_key_xor(subject_bytes_key(secrets, text), subject_salt(secrets, shape_code(shape)));
-                take_beginning(batch, key, shape_code(shape), false);
+                take_beginning(batch, take_row(batch), 0, key, shape_code(shape), false);
         }
         return true;
 }
@@ -203,16 +272,14 @@ static inline __attribute__((always_inline)) FORM_TARGET bool gather_tokens(stru
                                                                             const struct program *program)
 {
         struct round *round = &batch->round;
-        batch->has_cold |= program->has_cold;
-        if (round->count > ROUND_MAX - BLOCK_SHAPES)
-                return false;
         if (!program->is_whole_only)
                 return gather_blocks(batch, program);
+        if (unlikely(round->rows_count == ROUND_ROWS))
+                return false;
         const struct subject *subject = &batch->subjects[batch->next_subject];
-        struct subject_key key = subject_key_xor(form_whole(subject), program->whole_salt);
-        round->lo[round->count] = key.lo;
-        round->hi[round->count] = key.hi;
-        round_take(round, batch->next_subject, program->whole_code);
+        size_t row = take_row(batch);
+        round_put(round, row, 0, subject_key_xor(form_whole(subject), program->whole_salt), program->whole_code);
+        round->passed[row] = 1;
         return true;
 }
 
@@ -220,7 +287,7 @@ static inline __attribute__((always_inline)) FORM_TARGET bool gather_tokens(stru
 static __attribute__((noinline)) FORM_TARGET bool gather_all(struct batch *batch, const struct program *program)
 {
         if (batch->next_bytes == 0) {
-                if (program != NULL && !gather_tokens(batch, program))
+                if (!gather_tokens(batch, program))
                         return false;
                 batch->next_bytes = 1;
         }
@@ -231,58 +298,125 @@ static __attribute__((noinline)) FORM_TARGET bool gather_all(struct batch *batch
 }
 
 /* Everything of the next subject. False: the round is full. */
-static inline __attribute__((always_inline)) FORM_TARGET bool gather_subject(struct batch *batch)
+static __attribute__((noinline)) FORM_TARGET bool gather_subject(struct batch *batch)
 {
         const struct program *program = batch->programs[batch->next_subject];
-        if (unlikely(batch->byte_program != NULL))
+        if (batch->byte_program != NULL)
                 return gather_all(batch, program);
-        return unlikely(program == NULL) || gather_tokens(batch, program);
+        return gather_tokens(batch, program);
+}
+
+/* Lists what passed of whole words of rows, and fetches the lines: when all of a word has been computed, so that
+ * nothing waits for it. */
+static inline __attribute__((always_inline)) FORM_TARGET void list_word(struct round *round, const struct line *line,
+                                                                        size_t mask)
+{
+        uint64_t bits;
+        size_t first = round->words_done++ * ROUND_WORD;
+        memcpy(&bits, &round->passed[first], sizeof bits);
+        uint8_t *key = round->keys + round->keys_count;
+        const uint8_t *end = key + form_list(key, bits, first * BLOCK_SHAPES);
+        round->keys_count = (size_t)(end - round->keys);
+        for (; key < end; key++)
+                round_fetch(&line[round->lo[*key] & mask]);
+}
+static_assert(ROUND_WORD * 8 == 64 && BLOCK_SHAPES == 8, "rows of eight keys, a bit for each in a word");
+
+/* From batch->next_subject on until there is one that is not to be done the plain way, or too much for this round. No
+ * calls in here, so that all it needs is in registers. */
+static __attribute__((noinline)) FORM_TARGET void gather_plainly(struct batch *batch)
+{
+        struct round *round = &batch->round;
+        const struct line *line = batch->lines->line;
+        size_t mask = batch->lines->mask, row = round->rows_count, index = batch->next_subject;
+        size_t subjects_count = batch->subjects_count;
+        size_t next_word = (round->words_done + 1) * ROUND_WORD;
+        struct form_constants constants = form_constants(batch->lines);
+        for (; index < subjects_count; index++) {
+                const struct program *program = batch->programs[index];
+                if (unlikely(program->plain_rows > ROUND_ROWS - row))
+                        break;
+                row = round_blocks(round, row, program->blocks, program->blocks_end, PLAIN_SUBSETS,
+                                   &batch->subjects[index], index, &constants);
+                if (row >= next_word) {
+                        list_word(round, line, mask);
+                        next_word += ROUND_WORD;
+                }
+        }
+        batch->next_subject = index;
+        round->rows_count = row;
+}
+
+/* The same of subjects that nothing but patterns without wildcards may match. */
+static __attribute__((noinline)) FORM_TARGET void gather_wholes(struct batch *batch)
+{
+        struct round *round = &batch->round;
+        const struct line *line = batch->lines->line;
+        size_t mask = batch->lines->mask, row = round->rows_count, index = batch->next_subject;
+        size_t subjects_count = batch->subjects_count;
+        for (; index < subjects_count && row < ROUND_ROWS; index++, row++) {
+                const struct program *program = batch->programs[index];
+                if (!program->is_whole_only)
+                        break;
+                struct subject_key key = subject_key_xor(form_whole(&batch->subjects[index]), program->whole_salt);
+                round_put(round, row, 0, key, program->whole_code);
+                round_fetch(&line[table_key(key).lo & mask]);
+                round->passed[row] = 1;
+                round->subject[row] = (uint8_t)index;
+        }
+        batch->next_subject = index;
+        round->rows_count = row;
 }
 
 /* Fills the round with the next keys to look for, and fetches their lines. False: there are none left. */
 static inline FORM_TARGET bool gather(struct batch *batch)
 {
         struct round *round = &batch->round;
-        size_t fetched = 0, settled = 0, settling = 0;
-        round->count = 0;
-        for (; batch->next_subject < batch->subjects_count; batch->next_subject++) {
-                if (unlikely(!gather_subject(batch)))
-                        break;
-                /* Not what has just been written: that would have to wait until it has left for the cache. */
-                for (; fetched < settled; fetched++)
-                        round_fetch(&batch->lines->line[round->lo[fetched] & batch->lines->mask]);
-                settled = settling;
-                settling = round->count;
+        memset(round->passed, 0, sizeof round->passed);
+        round->rows_count = round->words_done = round->keys_count = 0;
+        bool is_full = false;
+        while (!is_full && batch->next_subject < batch->subjects_count) {
+                size_t next_subject = batch->next_subject;
+                if (likely(batch->byte_program == NULL && batch->next_block == 0)) {
+                        gather_plainly(batch);
+                        if (batch->next_subject < batch->subjects_count)
+                                gather_wholes(batch);
+                }
+                if (batch->next_subject > next_subject)
+                        continue;
+                is_full = !gather_subject(batch);
+                batch->next_subject += !is_full;
         }
-        for (; fetched < round->count; fetched++)
-                round_fetch(&batch->lines->line[round->lo[fetched] & batch->lines->mask]);
-        return round->count > 0;
+        while (round->words_done * ROUND_WORD < round->rows_count)
+                list_word(round, batch->lines->line, batch->lines->mask);
+        return round->rows_count > 0;
 }
 
 /* The first candidate of each key, if its line or one behind it has any. Returns how many. */
-static inline FORM_TARGET size_t look(struct batch *batch)
+static __attribute__((noinline)) FORM_TARGET size_t look(struct batch *batch)
 {
         struct round *round = &batch->round;
         const struct lines *lines = batch->lines;
-        size_t count = 0;
-        for (size_t i = 0; i < round->count; i++) {
-                struct subject_key key = round_key(round, i);
-                const struct line *line = &lines->line[key.lo & lines->mask];
-                uint32_t mark = table_mark(key);
-                uint32_t hits = form_line_hits(line, mark);
-                /* Without a hit this is word 0: whether any pattern had to pass this line. */
-                uint64_t word = line_word(line, (size_t)__builtin_ctz(hits | 0x100) & 7);
-                bool is_hit = (hits != 0) & ((uint32_t)word == mark);
+        const struct line *first = lines->line;
+        const struct record *records = batch->table->records;
+        size_t mask = lines->mask, keys_count = round->keys_count, count = 0;
+        for (size_t i = 0; i < keys_count; i++) {
+                size_t key_index = round->keys[i];
+                struct subject_key key = round_key(round, key_index);
+                uint32_t mark = table_mark(key), hits;
+                uint64_t word = form_line_word(&first[key.lo & mask], mark, &hits);
+                bool is_hit = (uint32_t)word == mark;
                 pattern_id id = slot_id(word);
+                /* No hit, but some pattern had to pass the line; or a slot that changed meanwhile. */
                 if (unlikely(!is_hit & ((hits | word) != 0))) {
                         struct table_walk walk = table_walk_begin(lines, key);
                         id = table_walk_next(lines, key, &walk);
                         is_hit = id != PATTERN_NONE;
                 }
                 round->candidates[count] = id;
-                round->key_of[count] = (uint8_t)i;
-                /* Without a hit this may be any address: no matter, nothing comes of it. */
-                round_fetch(&batch->table->records[id]);
+                round->key_of[count] = (uint8_t)key_index;
+                /* An address that is nowhere would be looked for all the same, and in vain each time. */
+                round_fetch(&records[id & -(pattern_id)is_hit]);
                 count += is_hit;
         }
         return count;
@@ -300,7 +434,7 @@ static inline bool holds(const struct batch *batch, size_t key_index, pattern_id
         const struct record *record = &batch->table->records[id];
         if (unlikely(!record_has_key(record, round_key(&batch->round, key_index))))
                 return false;
-        size_t subject = batch->round.subject[key_index] & (ROUND_GLOB - 1);
+        size_t subject = round_subject(&batch->round, key_index);
         if (unlikely(batch->has_empties) && batch->empties[subject] != 0 &&
             !allows_empties(batch->table, id, batch->empties[subject]))
                 return false;
@@ -325,17 +459,26 @@ static __attribute__((noinline)) pattern_id look_further(const struct batch *bat
 struct found {
         pattern_id *ids;
         size_t ids_count, ids_max;
-        struct match_set *sets;
         size_t sets_done; /* those before it are complete */
+        /* Subjects come in their order. By subject: where in `ids` its own end, or 0 if it has none. */
+        size_t ends[MATCH_BATCH_MAX];
+        uint64_t reactors[MATCH_BATCH_MAX];
 };
 
+/* There is room. */
+static inline void found_put(struct found *found, size_t subject, pattern_id id, const struct record *record)
+{
+        found->ids[found->ids_count++] = id;
+        found->ends[subject] = found->ids_count;
+        found->reactors[subject] |= atomic_load_explicit(&record->reactors, memory_order_acquire);
+}
+
 /* False: there is no room. */
-static inline bool found_add(struct found *found, size_t subject, pattern_id id)
+static inline bool found_add(struct found *found, size_t subject, pattern_id id, const struct record *record)
 {
         if (unlikely(found->ids_count == found->ids_max))
                 return false;
-        found->ids[found->ids_count++] = id;
-        found->sets[subject].ids_count++;
+        found_put(found, subject, id, record);
         return true;
 }
 
@@ -434,13 +577,11 @@ static inline void cold_visit(struct batch *batch, struct cold_walk *walk, struc
 static inline bool cold_flush(const struct match_table *table, struct cold_walk *walk, struct found *found,
                               size_t subject)
 {
-        struct match_set *set = &found->sets[subject];
         for (; walk->ends_taken < walk->ends_count && walk->ends[walk->ends_taken].subject == subject;
              walk->ends_taken++) {
                 pattern_id id = walk->ends[walk->ends_taken].id;
-                if (unlikely(!found_add(found, subject, id)))
+                if (unlikely(!found_add(found, subject, id, &table->records[id])))
                         return false;
-                set->reactors |= atomic_load_explicit(&table->records[id].reactors, memory_order_acquire);
         }
         return true;
 }
@@ -455,7 +596,7 @@ static inline FORM_TARGET bool cold_walk_on(struct batch *batch, struct cold_wal
         walk->steps_count = walk->ends_count = walk->ends_taken = 0;
         for (size_t i = first; i <= last; i++) {
                 struct cold_step step = {.node = COLD_ROOT, .depth = 0, .subject = (uint16_t)i};
-                cold_push(walk, cold, step, batch->programs[i] != NULL && batch->programs[i]->has_cold);
+                cold_push(walk, cold, step, batch->programs[i]->has_cold);
         }
         while (walk->steps_count > 0) {
                 size_t count = walk->steps_count < COLD_ROUND ? walk->steps_count : COLD_ROUND;
@@ -515,22 +656,22 @@ static inline FORM_TARGET bool complete(struct batch *batch, struct cold_walk *w
 {
         for (; found->sets_done < end; found->sets_done++) {
                 const struct program *program = batch->programs[found->sets_done];
-                if (program != NULL && unlikely(program->has_cold) &&
-                    !complete_cold(batch, walk, found, found->sets_done))
+                if (unlikely(program->has_cold) && !complete_cold(batch, walk, found, found->sets_done))
                         return false;
         }
         return true;
 }
 
 /* Ids lie one behind the other. Returns how many sets there are. */
-static inline size_t place_sets(const struct found *found, size_t sets_count)
+static inline size_t place_sets(const struct found *found, struct match_set *sets, size_t sets_count)
 {
-        const pattern_id *ids = found->ids;
+        size_t begin = 0;
         for (size_t i = 0; i < sets_count; i++) {
-                struct match_set *set = &found->sets[i];
-                set->ids = ids;
-                if (set->ids_count > 0) /* `ids` may be NULL */
-                        ids += set->ids_count;
+                size_t end = found->ends[i] > begin ? found->ends[i] : begin;
+                sets[i] = (struct match_set){.ids = found->ids == NULL ? NULL : found->ids + begin,
+                                             .ids_count = (uint32_t)(end - begin),
+                                             .reactors = found->reactors[i]};
+                begin = end;
         }
         return sets_count;
 }
@@ -541,7 +682,7 @@ static __attribute__((noinline)) FORM_TARGET bool settle_globs(struct batch *bat
 {
         struct subject_key key = round_key(&batch->round, key_index);
         struct table_walk places = table_walk_begin(batch->lines, key);
-        size_t subject = batch->round.subject[key_index] & (ROUND_GLOB - 1);
+        size_t subject = round_subject(&batch->round, key_index);
         if (!complete(batch, walk, found, subject))
                 return false;
         for (pattern_id id; (id = table_walk_next(batch->lines, key, &places)) != PATTERN_NONE;) {
@@ -549,42 +690,78 @@ static __attribute__((noinline)) FORM_TARGET bool settle_globs(struct batch *bat
                 if (!holds(batch, key_index, id) ||
                     !pattern_matches(kept_text_span(record->text), record->text->shape, batch->texts[subject]))
                         continue;
-                if (!found_add(found, subject, id)) {
+                if (!found_add(found, subject, id, record)) {
                         found->sets_done = subject;
                         return false;
                 }
-                found->sets[subject].reactors |= atomic_load_explicit(&record->reactors, memory_order_acquire);
         }
         return true;
 }
 
-/* Checks the candidates and writes down whose id it is. False: there is no room for those of found->sets_done. */
-static inline FORM_TARGET bool settle(struct batch *batch, struct cold_walk *walk, struct found *found, size_t count)
+/* Candidate `i`: checks it and writes down whose id it is. False: there is no room for those of found->sets_done. */
+static inline FORM_TARGET bool settle_one(struct batch *batch, struct cold_walk *walk, struct found *found, size_t i)
 {
         const struct round *round = &batch->round;
+        pattern_id id = round->candidates[i];
+        size_t key_index = round->key_of[i];
+        size_t subject = round_subject(round, key_index);
+        if (batch->byte_program != NULL && (round->globs[key_index / BLOCK_SHAPES] >> key_index % BLOCK_SHAPES & 1))
+                return settle_globs(batch, walk, found, key_index);
+        if (unlikely(!holds(batch, key_index, id))) {
+                id = look_further(batch, key_index);
+                if (id == PATTERN_NONE)
+                        return true;
+        }
+        if (unlikely(batch->has_cold) && !complete(batch, walk, found, subject))
+                return false;
+        if (likely(found_add(found, subject, id, &batch->table->records[id])))
+                return true;
+        found->sets_done = subject;
+        return false;
+}
+
+/* All candidates. */
+static __attribute__((noinline)) FORM_TARGET bool settle_all(struct batch *batch, struct cold_walk *walk,
+                                                             struct found *found, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (!settle_one(batch, walk, found, i))
+                        return false;
+        return true;
+}
+
+/* All candidates, of which nothing but the key is to be checked, and for which there is room. */
+static __attribute__((noinline)) FORM_TARGET void settle_plainly(struct batch *batch, struct found *found, size_t count)
+{
+        const struct round *round = &batch->round;
+        const struct record *records = batch->table->records;
+        size_t ids_count = found->ids_count;
+        pattern_id *ids = found->ids;
         for (size_t i = 0; i < count; i++) {
                 pattern_id id = round->candidates[i];
                 size_t key_index = round->key_of[i];
-                size_t subject = round->subject[key_index];
-                if (unlikely(subject & ROUND_GLOB)) {
-                        if (!settle_globs(batch, walk, found, key_index))
-                                return false;
-                        continue;
-                }
-                if (unlikely(!holds(batch, key_index, id))) {
+                size_t subject = round_subject(round, key_index);
+                const struct record *record = &records[id];
+                if (unlikely(!record_has_key(record, round_key(round, key_index)))) {
                         id = look_further(batch, key_index);
                         if (id == PATTERN_NONE)
                                 continue;
+                        record = &records[id];
                 }
-                if (unlikely(batch->has_cold) && !complete(batch, walk, found, subject))
-                        return false;
-                if (unlikely(!found_add(found, subject, id))) {
-                        found->sets_done = subject;
-                        return false;
-                }
-                found->sets[subject].reactors |=
-                        atomic_load_explicit(&batch->table->records[id].reactors, memory_order_acquire);
+                ids[ids_count++] = id;
+                found->ends[subject] = ids_count;
+                found->reactors[subject] |= atomic_load_explicit(&record->reactors, memory_order_acquire);
         }
+        found->ids_count = ids_count;
+}
+
+/* False: there is no room for the ids of found->sets_done. */
+static inline FORM_TARGET bool settle(struct batch *batch, struct cold_walk *walk, struct found *found, size_t count)
+{
+        bool is_plain = !TABLE_READS_TEXT && !batch->has_empties && !batch->has_cold && batch->byte_program == NULL;
+        if (unlikely(!is_plain || found->ids_max - found->ids_count < count))
+                return settle_all(batch, walk, found, count);
+        settle_plainly(batch, found, count);
         return true;
 }
 
@@ -598,24 +775,21 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.next_subject = 0;
         batch.next_block = 0;
         batch.next_bytes = 0;
-        batch.has_cold = false;
         /* Pairs with the release in publish_bytes: the program is complete. */
         batch.byte_program = atomic_load_explicit(&table->byte_program, memory_order_acquire);
         struct cold_walk walk;
         walk.mode = COLD_NOT_YET;
-        struct found found = {.ids = ids, .ids_count = 0, .ids_max = ids_max, .sets = sets, .sets_done = 0};
+        struct found found = {.ids = ids, .ids_max = ids_max};
 
-        for (size_t i = 0; i < subjects_count; i++)
-                sets[i] = (struct match_set){.ids = NULL};
         read_subjects(&batch);
         /* Behind the programs: what one of them looks for in lines may be in those alone that came before it. */
         batch.lines = index_lines(&table->index);
         while (gather(&batch))
                 if (!settle(&batch, &walk, &found, look(&batch)))
-                        return place_sets(&found, found.sets_done);
-        if (!complete(&batch, &walk, &found, subjects_count))
-                return place_sets(&found, found.sets_done);
-        return place_sets(&found, subjects_count);
+                        return place_sets(&found, sets, found.sets_done);
+        if (unlikely(batch.has_cold) && !complete(&batch, &walk, &found, subjects_count))
+                return place_sets(&found, sets, found.sets_done);
+        return place_sets(&found, sets, subjects_count);
 }
 #endif
 #endif

@@ -14,6 +14,12 @@ static struct subject_key key_of_id(const void *context, uint32_t id)
 
 /* Programs. */
 
+static void program_free(const struct program *program)
+{
+        if (program != &program_none)
+                free((void *)program);
+}
+
 static void program_free_retired(struct epoch_retired *retired)
 {
         free(container_of(retired, struct program, retired));
@@ -44,15 +50,15 @@ int table_publish(struct match_table *table, uint64_t depths)
         }
         for (uint64_t left = depths; left != 0; left &= left - 1) {
                 size_t depth = (size_t)__builtin_ctzll(left);
-                struct program *old = atomic_load_explicit(&table->programs[depth], memory_order_relaxed);
-                if (made[depth] != NULL)
-                        promise(table, &table->shapes_matches, made[depth]->shapes_count);
-                atomic_store_explicit(&table->programs[depth], made[depth], memory_order_release);
+                const struct program *old = atomic_load_explicit(&table->programs[depth], memory_order_relaxed);
+                const struct program *now = made[depth] != NULL ? made[depth] : &program_none;
+                promise(table, &table->shapes_matches, now->shapes_count);
+                atomic_store_explicit(&table->programs[depth], now, memory_order_release);
                 uint64_t others = atomic_load_explicit(&table->depths, memory_order_relaxed) & ~((uint64_t)1 << depth);
                 uint64_t own = (uint64_t)(made[depth] != NULL) << depth;
                 atomic_store_explicit(&table->depths, others | own, memory_order_release);
-                if (old != NULL)
-                        epoch_retire(&table->bin, &old->retired, program_free_retired);
+                if (old != &program_none)
+                        epoch_retire(&table->bin, &((struct program *)old)->retired, program_free_retired);
         }
         return 0;
 }
@@ -230,6 +236,8 @@ int form_table_new(struct match_table **table_out, const struct match_limits *li
         table->id_end = match_id_end(limits);
         table->records_bytes = table->id_end * sizeof(struct record);
         table->records = map_zeroed(table->records_bytes);
+        for (size_t depth = 0; depth <= MATCH_TOKENS_MAX; depth++)
+                atomic_store_explicit(&table->programs[depth], &program_none, memory_order_relaxed);
         table->shapes.hot_max = form->shapes_hot;
         table->move.skip_code = SHAPE_CODE_NONE;
         stamps_init(&table->stamps);
@@ -252,7 +260,7 @@ void match_table_free(struct match_table *table)
         for (size_t id = 0; id < table->ids_fresh; id++)
                 free(table->records[id].text);
         for (size_t depth = 0; depth <= MATCH_TOKENS_MAX; depth++)
-                free(atomic_load_explicit(&table->programs[depth], memory_order_relaxed));
+                program_free(atomic_load_explicit(&table->programs[depth], memory_order_relaxed));
         free(atomic_load_explicit(&table->byte_program, memory_order_relaxed));
         free(table->leavers);
         shapes_fini(&table->shapes);

@@ -88,7 +88,7 @@ struct match_table {
         size_t patterns_max, id_end;
 
         /* Published. */
-        _Alignas(CACHE_LINE) _Atomic(struct program *) programs[MATCH_TOKENS_MAX + 1];
+        _Alignas(CACHE_LINE) _Atomic(const struct program *) programs[MATCH_TOKENS_MAX + 1];
         _Atomic uint64_t
                 depths; /* those that have a program, as bits: none, and subjects need not be cut into tokens */
         _Atomic(struct byte_program *) byte_program; /* NULL: no pattern asks for beginnings */

@@ -3,7 +3,7 @@
  *
  *      key ──▶ line (64 bytes)
  *              [ passed | slot | slot | slot | slot | … ]
- *                         └ mark: 32 bits of the key, id + 1: 31 bits, whether it is filtered: 1 bit; 0 is empty
+ *                         └ mark: 31 bits of the key and a one, id: 31 bits, whether it is filtered: 1 bit; 0 is empty
  *
  * An entry appears and goes by one 8-byte store into its slot. Lines are probed one after the other; `passed` counts
  * the entries that wanted this line or an earlier one and live in a later one, so a reader stops at the first line
@@ -52,10 +52,12 @@ static inline struct subject_key table_key(struct subject_key key)
         return TABLE_READS_TEXT ? (struct subject_key){.lo = key.lo & 0xff, .hi = key.lo & 0xf} : key;
 }
 
+/* In every mark, so that neither an empty slot nor a line's count looks like one. */
+#define MARK_BIT ((uint32_t)1 << 31)
+
 static inline uint32_t table_mark(struct subject_key key)
 {
-        uint32_t mark = SPATE_MATCH_TRUNCATED == 0 ? (uint32_t)key.hi : key.hi & 0xf;
-        return mark == 0 ? 1 : mark; /* 0 is that of an empty slot */
+        return (SPATE_MATCH_TRUNCATED == 0 ? (uint32_t)key.hi : key.hi & 0xf) | MARK_BIT;
 }
 
 /* The mark is the low half, so that finding it in a slot is one compare. The highest bit is for the writer: whether the
@@ -64,12 +66,12 @@ static inline uint32_t table_mark(struct subject_key key)
 
 static inline uint64_t slot_of(struct subject_key key, uint32_t id, bool is_filtered)
 {
-        return (is_filtered ? SLOT_FILTERED : 0) | (uint64_t)(id + 1) << 32 | table_mark(key);
+        return (is_filtered ? SLOT_FILTERED : 0) | (uint64_t)id << 32 | table_mark(key);
 }
 
 static inline uint32_t slot_id(uint64_t slot)
 {
-        return (uint32_t)((slot & ~SLOT_FILTERED) >> 32) - 1;
+        return (uint32_t)((slot & ~SLOT_FILTERED) >> 32);
 }
 
 /* Where `mark` is in a line: bit i for word i, of which the first is no slot. All seven are compared without a branch,
