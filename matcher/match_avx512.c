@@ -171,13 +171,21 @@ static inline FORM_TARGET struct form_constants form_constants(const struct line
                                        .filter = lines->filter};
 }
 
+/* In place, for which compilers would move it to and fro. */
+static inline __attribute__((always_inline)) FORM_TARGET __m512i xor_where(__m512i sum, __mmask8 lanes,
+                                                                           const uint64_t *word)
+{
+        __asm__("vpxorq %2%{1to8%}, %0, %0%{%1%}" : "+v"(sum) : "Yk"(lanes), "m"(*word));
+        return sum;
+}
+
 static inline __attribute__((always_inline)) FORM_TARGET __m512i subsets_of(const uint64_t *token,
                                                                             const struct form_constants *constants)
 {
         const __mmask8 *has = constants->has_token;
         __m512i subsets = _mm512_maskz_set1_epi64(has[0], (long long)token[0]);
-        subsets = _mm512_mask_xor_epi64(subsets, has[1], subsets, _mm512_set1_epi64((long long)token[2]));
-        return _mm512_mask_xor_epi64(subsets, has[2], subsets, _mm512_set1_epi64((long long)token[4]));
+        subsets = xor_where(subsets, has[1], &token[2]);
+        return xor_where(subsets, has[2], &token[4]);
 }
 
 static inline __attribute__((always_inline)) FORM_TARGET void form_begin(struct prepared *prepared,
@@ -205,8 +213,9 @@ form_block(struct round *round, size_t row, const struct program_block *block, s
                 hi = _mm512_xor_si512(hi, _mm512_permutexvar_epi64(subset, prepared->hi[i]));
         }
         __m512i filtered = TABLE_READS_TEXT ? _mm512_and_si512(lo, _mm512_set1_epi64(0xff)) : lo;
-        __m512i word = _mm512_i64gather_epi64(_mm512_and_si512(_mm512_srli_epi64(filtered, 32), constants->filter_mask),
-                                              constants->filter, 8);
+        __m512i word_index = _mm512_and_si512(_mm512_srli_epi64(filtered, 32), constants->filter_mask);
+        __m512i word =
+                _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), block->filtered, word_index, constants->filter, 8);
         /* Rotation by the low six bits; nothing to rotate where the filter is not asked. */
         __m512i one = load_vector(block->asked);
         __m512i bits = _mm512_or_si512(_mm512_rolv_epi64(one, filtered),

@@ -242,6 +242,8 @@ static void add_shape(struct program *program, struct shape shape, const struct 
                 program->whole_salt = salt;
                 program->whole_code = shape_code(shape);
                 block->unfiltered |= (uint8_t)(1u << lane);
+        } else {
+                block->filtered |= (uint8_t)(1u << lane);
         }
         block->lanes |= (uint8_t)(1u << lane);
         block->salt_lo[lane] = salt.lo;

@@ -29,7 +29,8 @@ struct program_block {
         uint64_t codes[BLOCK_SHAPES];                /* of the shapes */
         uint32_t positions_count;                    /* behind it no lane has a literal */
         uint8_t lanes;                               /* those in use, as bits */
-        uint8_t unfiltered; /* the same the other way round, as bits: the shape without wildcards */
+        uint8_t filtered;                            /* those of them that are in the filter */
+        uint8_t unfiltered;                          /* and the others: the shape without wildcards */
 };
 
 struct program {

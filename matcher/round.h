@@ -407,8 +407,9 @@ static __attribute__((noinline)) FORM_TARGET size_t look(struct batch *batch)
                 uint64_t word = form_line_word(&first[key.lo & mask], mark, &hits);
                 bool is_hit = (uint32_t)word == mark;
                 pattern_id id = slot_id(word);
-                /* No hit, but some pattern had to pass the line; or a slot that changed meanwhile. */
-                if (unlikely(!is_hit & ((hits | word) != 0))) {
+                /* No hit, but some pattern had to pass the line; or a slot that changed meanwhile. As one number:
+                 * whether there is a hit cannot be predicted, and to be wrong would cost the wait for the line. */
+                if (unlikely(((hits | word) & ((uint64_t)is_hit - 1)) != 0)) {
                         struct table_walk walk = table_walk_begin(lines, key);
                         id = table_walk_next(lines, key, &walk);
                         is_hit = id != PATTERN_NONE;
