@@ -75,16 +75,32 @@ static inline FORM_TARGET __m512i load_vector(const void *from)
         return _mm512_load_si512(from);
 }
 
+static inline FORM_TARGET struct read_constants read_constants(const struct subject_secrets *secrets)
+{
+        return (struct read_constants){.dot = _mm512_set1_epi8('.'),
+                                       .between = {broadcast_key(&secrets->between[0]),
+                                                   broadcast_key(&secrets->between[1]),
+                                                   broadcast_key(&secrets->between[2])},
+                                       .block_ends = 0x8000800080008000u};
+}
+
+/* The bytes of a subject; the second half is not there if one vector has all. */
+struct text_bytes {
+        __m512i first, second;
+        bool is_long;
+};
+
 /* Four tokens from number 4 * `group` on. False: one of them takes its block as a whole, or more. */
 static inline __attribute__((always_inline)) FORM_TARGET bool
-read_group(struct subject *subject, const struct subject_secrets *secrets, size_t group, __m512i bytes, __m512i dots,
-           __m512i begins, const struct read_constants *constants)
+read_group(struct subject *subject, const struct subject_secrets *secrets, size_t group, struct text_bytes bytes,
+           __m512i dots, __m512i begins, const struct read_constants *constants)
 {
         __m512i from = _mm512_add_epi8(_mm512_permutexvar_epi8(load_vector(token_before[group]), begins),
                                        load_vector(ascending_16));
         __m512i last = _mm512_permutexvar_epi8(load_vector(token_of[group]), dots);
         __mmask64 inside = _mm512_cmple_epu8_mask(from, last);
-        __m512i block = _mm512_maskz_permutexvar_epi8(inside, from, bytes);
+        __m512i block = bytes.is_long ? _mm512_maskz_permutex2var_epi8(inside, bytes.first, from, bytes.second)
+                                      : _mm512_maskz_permutexvar_epi8(inside, from, bytes.first);
         block = _mm512_xor_si512(block, load_tokens(&secrets->first[4 * group]));
         block = _mm512_aesenc_epi128(block, constants->between[0]);
         block = _mm512_aesenc_epi128(block, constants->between[1]);
@@ -92,6 +108,49 @@ read_group(struct subject *subject, const struct subject_secrets *secrets, size_
         block = _mm512_aesenc_epi128(block, load_tokens(&secrets->last[4 * group]));
         _mm512_store_si512(&subject->tokens[4 * group], block);
         return _ktestz_mask64_u8(inside, constants->block_ends);
+}
+
+/* All tokens, whose dots are at these places. False: one is too long for a block. */
+static inline __attribute__((always_inline)) FORM_TARGET bool
+read_groups(struct subject *subject, const struct subject_secrets *secrets, size_t count, struct text_bytes bytes,
+            __m512i dots, const struct read_constants *constants)
+{
+        /* One more than the place of each dot, where the next token begins: at 0 behind the last of all, so that token
+         * 0 finds its own in byte 63, where no dot's place can be. */
+        __m512i begins = _mm512_add_epi8(dots, load_vector(one_but_last));
+        bool are_short = read_group(subject, secrets, 0, bytes, dots, begins, constants);
+        if (likely(count > 4))
+                are_short &= read_group(subject, secrets, 1, bytes, dots, begins, constants);
+        for (size_t group = 2; unlikely(4 * group < count); group++)
+                are_short &= read_group(subject, secrets, group, bytes, dots, begins, constants);
+        subject->tokens_count = (uint32_t)count;
+        subject->all_known = false;
+        return are_short;
+}
+
+/* A subject of less than two vectors, and no less than one. */
+static __attribute__((noinline)) FORM_TARGET bool read_long(struct subject *subject,
+                                                            const struct subject_secrets *secrets, struct span text)
+{
+        if (text.size == 0 || text.size > 127)
+                return false;
+        struct read_constants constants = read_constants(secrets);
+        uint32_t size = (uint32_t)text.size;
+        struct text_bytes bytes = {.is_long = true};
+        bytes.first = _mm512_loadu_si512(text.bytes);
+        bytes.second = _mm512_mask_loadu_epi8(constants.dot, _bzhi_u64(UINT64_MAX, size - 64), text.bytes + 64);
+        uint64_t first = _cvtmask64_u64(_mm512_cmpeq_epi8_mask(bytes.first, constants.dot));
+        uint64_t second = _cvtmask64_u64(_mm512_cmpeq_epi8_mask(bytes.second, constants.dot));
+        second = _bzhi_u64(second, size - 64 + 1);
+        size_t first_count = (size_t)__builtin_popcountll(first);
+        size_t count = first_count + (size_t)__builtin_popcountll(second);
+        if (((first & (first << 1 | 1)) | (second & (second << 1 | first >> 63))) != 0 || count > MATCH_TOKENS_MAX)
+                return false;
+        __m512i places = load_vector(ascending);
+        __m512i dots = _mm512_maskz_compress_epi8(first, places);
+        places = _mm512_maskz_compress_epi8(second, _mm512_add_epi8(places, _mm512_set1_epi8(64)));
+        dots = _mm512_mask_expand_epi8(dots, UINT64_MAX << first_count, places);
+        return read_groups(subject, secrets, count, bytes, dots, &constants);
 }
 
 /* A subject of less than a vector, whose tokens each fit into a block. Each is moved to a block of its own, with the
@@ -103,29 +162,20 @@ static inline __attribute__((always_inline)) FORM_TARGET bool form_read(struct s
                                                                         struct span text)
 {
         if (unlikely(text.size - 1 > 62))
-                return false;
+                return read_long(subject, secrets, text);
         uint32_t size = (uint32_t)text.size;
+        struct text_bytes bytes = {.is_long = false};
         /* Bytes that are masked off are not read, so that the next page may be missing. All behind is dots. */
-        __m512i bytes = _mm512_mask_loadu_epi8(constants->dot, _bzhi_u64(UINT64_MAX, size), text.bytes);
-        __mmask64 all_dots = _mm512_cmpeq_epi8_mask(bytes, constants->dot);
+        bytes.first = _mm512_mask_loadu_epi8(constants->dot, _bzhi_u64(UINT64_MAX, size), text.bytes);
+        __mmask64 all_dots = _mm512_cmpeq_epi8_mask(bytes.first, constants->dot);
         uint64_t ends = _bzhi_u64(_cvtmask64_u64(all_dots), size + 1);
         /* Dots side by side, or one at the beginning, or at the end, behind which another was put. */
         if (unlikely((ends & (ends << 1 | 1)) != 0))
                 return false;
         size_t count = (size_t)__builtin_popcountll(ends);
         assert_slow(count <= MATCH_TOKENS_MAX);
-        /* Byte i is where the dot of token i is; then one more, where the next begins: at 0 behind the last of all, so
-         * that token 0 finds its own in byte 63, where no dot's place can be. */
         __m512i dots = _mm512_maskz_compress_epi8(all_dots, load_vector(ascending));
-        __m512i begins = _mm512_add_epi8(dots, load_vector(one_but_last));
-        bool are_short = read_group(subject, secrets, 0, bytes, dots, begins, constants);
-        if (likely(count > 4))
-                are_short &= read_group(subject, secrets, 1, bytes, dots, begins, constants);
-        for (size_t group = 2; unlikely(4 * group < count); group++)
-                are_short &= read_group(subject, secrets, group, bytes, dots, begins, constants);
-        subject->tokens_count = (uint32_t)count;
-        subject->all_known = false;
-        return are_short;
+        return read_groups(subject, secrets, count, bytes, dots, constants);
 }
 
 static inline FORM_TARGET bool form_read_any(struct subject *subject, const struct subject_secrets *secrets,
@@ -146,15 +196,6 @@ static inline FORM_TARGET struct subject_key form_whole(const struct subject *su
         }
         __m256i half = _mm256_xor_si256(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
         return aes_key(_mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
-}
-
-static inline FORM_TARGET struct read_constants read_constants(const struct subject_secrets *secrets)
-{
-        return (struct read_constants){.dot = _mm512_set1_epi8('.'),
-                                       .between = {broadcast_key(&secrets->between[0]),
-                                                   broadcast_key(&secrets->between[1]),
-                                                   broadcast_key(&secrets->between[2])},
-                                       .block_ends = 0x8000800080008000u};
 }
 
 /* A mask that stays in its register: told the number, a compiler would load it anew for each subject. */

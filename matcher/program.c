@@ -301,8 +301,8 @@ int program_new(struct program **program, const struct shapes *shapes, const str
         assert(made->hot_count == hot_count);
         assert(made->blocks_count == blocks_count);
         made->blocks_end = made->blocks + blocks_count;
-        bool is_plain = made->subsets_count <= PLAIN_SUBSETS && !made->is_whole_only;
-        made->plain_rows = is_plain ? blocks_count : SIZE_MAX;
+        made->plain_rows[0] = made->subsets_count <= PLAIN_SUBSETS && !made->is_whole_only ? blocks_count : SIZE_MAX;
+        made->plain_rows[1] = made->subsets_count <= DEEP_SUBSETS && !made->is_whole_only ? blocks_count : SIZE_MAX;
         *program = made;
         return 0;
 }

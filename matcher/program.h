@@ -15,8 +15,9 @@
 #define SUBSET_TOKENS 3
 #define SUBSETS_MAX ((MATCH_TOKENS_MAX + SUBSET_TOKENS - 1) / SUBSET_TOKENS)
 
-/* Most subjects have no more; code is made for so many. */
+/* Most subjects have no more; code is made for so many, and for some more. */
 #define PLAIN_SUBSETS 2
+#define DEEP_SUBSETS 4
 
 /* Eight shapes, to be looked for at once: lane i is shape i. A lane's key is its salts and the tokens that are literal
  * in it. Which these are is said twice, as each form likes it. */
@@ -39,9 +40,9 @@ struct program {
         bool has_cold;       /* the tree has patterns for this depth, too */
         uint64_t skip_code;  /* of a shape on its way, whose patterns in the tree do not count; or SHAPE_CODE_NONE */
         bool is_whole_only;  /* nothing but the shape without wildcards: blocks are not needed */
-        /* How many blocks there are, if none has literals beyond the second subset and all have to be looked at; else
-         * SIZE_MAX. */
-        size_t plain_rows;
+        /* How many blocks there are, if none has literals beyond the second subset, or the fourth, and all have to be
+         * looked at; else SIZE_MAX. */
+        size_t plain_rows[2];
         const struct program_block *blocks_end;
         struct subject_key whole_salt;
         uint64_t whole_code;

@@ -324,7 +324,7 @@ static_assert(ROUND_WORD * 8 == 64 && BLOCK_SHAPES == 8, "rows of eight keys, a 
 
 /* From batch->next_subject on until there is one that is not to be done the plain way, or too much for this round. No
  * calls in here, so that all it needs is in registers. */
-static __attribute__((noinline)) FORM_TARGET void gather_plainly(struct batch *batch)
+static inline __attribute__((always_inline)) FORM_TARGET void gather_of(struct batch *batch, size_t subsets_count)
 {
         struct round *round = &batch->round;
         const struct line *line = batch->lines->line;
@@ -334,9 +334,9 @@ static __attribute__((noinline)) FORM_TARGET void gather_plainly(struct batch *b
         struct form_constants constants = form_constants(batch->lines);
         for (; index < subjects_count; index++) {
                 const struct program *program = batch->programs[index];
-                if (unlikely(program->plain_rows > ROUND_ROWS - row))
+                if (unlikely(program->plain_rows[subsets_count > PLAIN_SUBSETS] > ROUND_ROWS - row))
                         break;
-                row = round_blocks(round, row, program->blocks, program->blocks_end, PLAIN_SUBSETS,
+                row = round_blocks(round, row, program->blocks, program->blocks_end, subsets_count,
                                    &batch->subjects[index], index, &constants);
                 if (row >= next_word) {
                         list_word(round, line, mask);
@@ -345,6 +345,17 @@ static __attribute__((noinline)) FORM_TARGET void gather_plainly(struct batch *b
         }
         batch->next_subject = index;
         round->rows_count = row;
+}
+
+static __attribute__((noinline)) FORM_TARGET void gather_plainly(struct batch *batch)
+{
+        gather_of(batch, PLAIN_SUBSETS);
+}
+
+/* The same of deeper subjects. */
+static __attribute__((noinline)) FORM_TARGET void gather_deeply(struct batch *batch)
+{
+        gather_of(batch, DEEP_SUBSETS);
 }
 
 /* The same of subjects that nothing but patterns without wildcards may match. */
@@ -379,6 +390,8 @@ static inline FORM_TARGET bool gather(struct batch *batch)
                 size_t next_subject = batch->next_subject;
                 if (likely(batch->byte_program == NULL && batch->next_block == 0)) {
                         gather_plainly(batch);
+                        if (batch->next_subject < batch->subjects_count)
+                                gather_deeply(batch);
                         if (batch->next_subject < batch->subjects_count)
                                 gather_wholes(batch);
                 }

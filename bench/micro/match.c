@@ -448,9 +448,11 @@ static const struct {
 static const struct {
         const char *name;
         enum workload workload;
+        bool is_large;
 } attacks[] = {
-        {"harmless", WORKLOAD_HARMLESS},       {"1023 shapes", WORKLOAD_MANY_SHAPES}, {"junk", WORKLOAD_JUNK},
-        {"unselective", WORKLOAD_UNSELECTIVE}, {"all masks", WORKLOAD_ALL_MASKS},
+        {"harmless", WORKLOAD_HARMLESS, false},      {"1023 shapes", WORKLOAD_MANY_SHAPES, false},
+        {"junk", WORKLOAD_JUNK, false},              {"unselective", WORKLOAD_UNSELECTIVE, true},
+        {"all masks", WORKLOAD_ALL_MASKS, true},
 };
 
 static void add_size(struct rows *rows, struct load *loads, size_t *loads_count, size_t size)
@@ -501,7 +503,7 @@ static void add_attacks(struct rows *rows, struct load *loads, size_t *loads_cou
                 row->facts = table_facts;
                 row->context = load;
                 row->beside = harmless;
-                row->is_large = true;
+                row->is_large = attacks[i].is_large;
                 row->operations = 16384;
                 if (harmless == NULL)
                         harmless = row->name;
