@@ -94,7 +94,8 @@ struct match_set {
  * has room for `ids_max` of them; sets[i] tells where those of subject i are. A subject that is longer or deeper than
  * the limits matches nothing, but a deeper one what is asked for without tokens. Wildcard characters in a subject are
  * ordinary bytes. Tokens may be empty: no star matches such a token, and no '>' a subject that has one, so that NATS
- * patterns match no such subject at all. Returns how many subjects were done: fewer than asked only when `ids` is too
+ * patterns match no such subject at all. No byte is read that is not a subject's: they need no padding, and may end
+ * where memory does; so may patterns. Returns how many subjects were done: fewer than asked only when `ids` is too
  * small for the next one, which cannot be while ids_max >= match_ids_max(). */
 size_t match_batch(const struct match_table *table, const struct span *subjects, size_t subjects_count, pattern_id *ids,
                    size_t ids_max, struct match_set *sets);

@@ -339,8 +339,10 @@ bool byte_shapes_unuse(struct byte_shapes *shapes, struct shape shape)
 
 size_t byte_shapes_matches(const struct byte_shapes *shapes)
 {
-        return shapes->sizes_counts[TAIL_PREFIX - TAILS_OF_TOKENS] +
-               shapes->patterns_counts[TAIL_GLOB - TAILS_OF_TOKENS] +
+        /* Of one size a subject has one beginning. */
+        size_t globs = shapes->patterns_counts[TAIL_GLOB - TAILS_OF_TOKENS];
+        size_t globs_alike = shapes->sizes_counts[TAIL_GLOB - TAILS_OF_TOKENS] * GLOBS_ALIKE_MAX;
+        return shapes->sizes_counts[TAIL_PREFIX - TAILS_OF_TOKENS] + (globs < globs_alike ? globs : globs_alike) +
                (shapes->patterns_counts[TAIL_END - TAILS_OF_TOKENS] > 0);
 }
 

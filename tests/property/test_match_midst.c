@@ -378,27 +378,33 @@ static void run_seed(const struct match_form *form, uint64_t seed)
         end_seed();
 }
 
-#define STEPPED 12 /* batches, or changes, of which each has thousands of instructions */
+/* So that there is something to be found. */
+static void change_much(void)
+{
+        for (size_t i = 0; i < 8; i++) {
+                begin_batch();
+                writers_turns();
+        }
+}
+
+#define STEPS 50000 /* a seed; each takes some microseconds, and a sanitizer makes many of one */
 
 /* The reader is stopped, and the writer has its turns. */
 static void run_stepped_reader(const struct match_form *form, uint64_t seed)
 {
         static pattern_id ids[GLANCE * PATTERNS];
         begin_seed(form, seed);
-        for (size_t batch = 0; batch < STEPPED; batch++) {
+        size_t end = midst.steps_count + STEPS;
+        for (size_t i = 0; i < BATCHES && midst.steps_count < end; i++) {
                 epoch_quiescent();
-                /* Many changes, so that there is something to be found. */
-                for (size_t i = 0; i < 8; i++) {
-                        begin_batch();
-                        writers_turns();
-                }
+                change_much();
                 begin_batch();
                 char texts[GLANCE][TEXT_MAX];
                 struct span subjects[GLANCE];
                 struct match_set sets[GLANCE];
-                for (size_t i = 0; i < GLANCE; i++) {
-                        make_text(texts[i], &midst.random, i == 0 ? "1.2" : "1.2.3");
-                        subjects[i] = span_of_text(texts[i]);
+                for (size_t j = 0; j < GLANCE; j++) {
+                        make_text(texts[j], &midst.random, j == 0 ? "1.2" : "1.2.3");
+                        subjects[j] = span_of_text(texts[j]);
                 }
                 midst.at_stop = writers_turns;
                 step_begin(writers_turns);
@@ -406,8 +412,8 @@ static void run_stepped_reader(const struct match_form *form, uint64_t seed)
                 step_end();
                 midst.at_stop = NULL;
                 assert_int_equal(done, GLANCE);
-                for (size_t i = 0; i < GLANCE; i++)
-                        check_set(subjects[i], &sets[i]);
+                for (size_t j = 0; j < GLANCE; j++)
+                        check_set(subjects[j], &sets[j]);
         }
         end_seed();
 }
@@ -416,12 +422,10 @@ static void run_stepped_reader(const struct match_form *form, uint64_t seed)
 static void run_stepped_writer(const struct match_form *form, uint64_t seed)
 {
         begin_seed(form, seed);
-        for (size_t change = 0; change < STEPPED; change++) {
+        size_t end = midst.steps_count + STEPS;
+        for (size_t i = 0; i < BATCHES && midst.steps_count < end; i++) {
                 epoch_quiescent();
-                for (size_t i = 0; i < 8; i++) {
-                        begin_batch();
-                        writers_turns();
-                }
+                change_much();
                 begin_batch();
                 midst.at_stop = read_in_the_midst;
                 change_one();
@@ -454,6 +458,10 @@ static void a_stop_behind_any_instruction_is_as_good_as_none(void **state)
                 }
         }
         print_message("%zu instructions, %zu stops\n", midst.steps_count, midst.stops_count);
+        if (midst.steps_count == 0) {
+                print_message("skipped: no traps behind instructions here\n");
+                skip();
+        }
         assert_true(midst.stops_count > 100);
 #endif
 }

@@ -305,6 +305,12 @@ static void globs_that_begin_alike_are_limited(void **state)
         struct span subject = SPAN("user:63");
         assert_int_equal(match_batch(table, &subject, 1, ids, array_count(ids), &set), 1);
         assert_int_equal(set.ids_count, 2); /* user*3, user*63 */
+        /* Any number that begin otherwise do not make room needed for more. */
+        for (unsigned i = 0; i < 800; i++) {
+                snprintf(text, sizeof text, "u%03u*", i);
+                add_as(table, text, MATCH_SYNAP);
+        }
+        assert_int_equal(match_ids_max(table), 2 * 64); /* of three bytes, and of four */
         match_table_free(table);
 }
 
@@ -393,6 +399,62 @@ static void no_form_reads_a_byte_that_is_not_the_subjects(void **state)
         guard_fini(&guard);
 }
 
+/* Texts with dots here and there, of every length; what is asked for is of every kind, so that every way is gone. */
+static void make_dotted(uint8_t *bytes, size_t size, size_t step)
+{
+        for (size_t i = 0; i < size; i++)
+                bytes[i] = step > 0 && i % step == step - 1 ? '.' : (uint8_t)('a' + i % 3);
+}
+
+static void no_form_reads_behind_a_pattern_or_a_subject_of_any_dialect(void **state)
+{
+        (void)state;
+        static const uint8_t secret[16] = "sixteen byte key";
+        static const size_t steps[] = {0, 1, 2, 3, 8, 16, 17, 18};
+        enum { SIZE_MAX_HERE = 100 };
+        const struct match_form *found[FORMS_MAX];
+        size_t forms_count = forms(found);
+        struct guard guard;
+        guard_init(&guard, GUARD_PAGE_BYTES);
+        for (size_t form = 0; form < forms_count; form++) {
+                struct match_table *table;
+                struct match_limits limits = {.patterns_max = 16 * SIZE_MAX_HERE * array_count(steps)};
+                assert_int_equal(form_table_new(&table, &limits, secret, found[form]), 0);
+                for (size_t i = 0; i < array_count(steps); i++) {
+                        for (size_t size = 0; size <= SIZE_MAX_HERE; size++) {
+                                uint8_t bytes[SIZE_MAX_HERE];
+                                static pattern_id ids[5000];
+                                pattern_id id = PATTERN_NONE;
+                                make_dotted(bytes, size, steps[i]);
+                                struct span behind = guard_span(&guard, span_of(bytes, size));
+                                static const enum match_dialect dialects[] = {MATCH_NATS, MATCH_SYNAP, MATCH_PREFIX,
+                                                                              MATCH_EXACT};
+                                for (size_t j = 0; j < array_count(dialects); j++)
+                                        (void)match_add(table, behind, dialects[j], 0, &id);
+                                /* Wildcards at the end. */
+                                static const char ends[] = "*>#*";
+                                for (size_t j = 0; j < sizeof ends - 1 && size > 0; j++) {
+                                        guard_room(&guard, 1)[0] = (uint8_t)ends[j];
+                                        (void)match_add(table, behind, j % 2 == 0 ? MATCH_SYNAP : MATCH_NATS, 0, &id);
+                                }
+                                behind = guard_span(&guard, span_of(bytes, size));
+                                struct span subjects[] = {behind, span_of(bytes, size)};
+                                struct match_set sets[2];
+                                assert_true(2 * match_ids_max(table) <= array_count(ids));
+                                assert_int_equal(match_batch(table, subjects, 2, ids, array_count(ids), sets), 2);
+                                assert_true(sets[0].ids_count > 0);
+                                assert_int_equal(sets[0].ids_count, sets[1].ids_count);
+                                for (size_t j = 0; j < sets[0].ids_count; j++)
+                                        assert_true(has(&sets[1], sets[0].ids[j]));
+                                epoch_quiescent();
+                                match_collect(table);
+                        }
+                }
+                match_table_free(table);
+        }
+        guard_fini(&guard);
+}
+
 static void growth_is_invisible_and_everything_can_go_again(void **state)
 {
         (void)state;
@@ -469,6 +531,7 @@ int main(void)
                 cmocka_unit_test(a_subject_may_have_as_many_prefixes_as_bytes),
                 cmocka_unit_test(a_subject_may_match_hundreds_of_shapes),
                 cmocka_unit_test(no_form_reads_a_byte_that_is_not_the_subjects),
+                cmocka_unit_test(no_form_reads_behind_a_pattern_or_a_subject_of_any_dialect),
                 cmocka_unit_test(growth_is_invisible_and_everything_can_go_again),
                 cmocka_unit_test(a_table_is_freed_with_patterns_in_it_and_waiting_to_go),
                 cmocka_unit_test(address_space_for_the_most_patterns_costs_no_memory),
