@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -467,6 +468,123 @@ static void a_table_that_grows_finds_the_same_at_every_step(void **state)
                 run_random(seed, 6000, 95, seed % 2 == 0);
 }
 
+/* The same patterns, some that went again among them, in two orders: ids differ, and what is found is the same, text
+ * for text. One of the tables has grown and been moved about on the way. */
+static void the_order_in_which_patterns_came_does_not_matter(void **state)
+{
+        (void)state;
+        enum { COUNT = 1500 };
+        static struct text texts[COUNT];
+        static enum match_dialect dialects[COUNT];
+        static pattern_id ids[2][COUNT], found[2][COUNT];
+        static size_t order[COUNT];
+        struct random random;
+        random_init(&random, 7);
+        for (size_t i = 0; i < COUNT; i++) {
+                make_random(&texts[i], &random, true);
+                dialects[i] = (enum match_dialect)random_below(&random, 4);
+                order[i] = i;
+        }
+        for (size_t i = COUNT; i-- > 1;) {
+                size_t j = random_below(&random, i + 1), kept = order[i];
+                order[i] = order[j];
+                order[j] = kept;
+        }
+        const struct match_form *form = form_best();
+        struct match_limits limits = {.patterns_max = 2 * COUNT};
+        struct match_table *tables[2];
+        for (size_t t = 0; t < 2; t++) {
+                struct match_form crowded = *form;
+                crowded.shapes_hot = t == 0 ? form->shapes_hot : 3;
+                assert_int_equal(form_table_new(&tables[t], &limits, secret, &crowded), 0);
+                for (size_t i = 0; i < COUNT; i++) {
+                        size_t which = t == 0 ? i : order[i];
+                        struct text *text = &texts[which];
+                        ids[t][which] = PATTERN_NONE;
+                        (void)match_add(tables[t], text_span(text), dialects[which], 0, &ids[t][which]);
+                        if (t == 1 && i % 3 == 0) {
+                                pattern_id passing;
+                                char name[32];
+                                snprintf(name, sizeof name, "passing.%zu.*", i);
+                                assert_int_equal(match_add(tables[t], span_of_text(name), MATCH_NATS, 0, &passing), 0);
+                                match_remove(tables[t], passing, 0);
+                        }
+                        epoch_quiescent();
+                        match_collect(tables[t]);
+                }
+        }
+        size_t matches = 0;
+        for (size_t i = 0; i < 3000; i++) {
+                struct text subject;
+                struct match_set sets[2];
+                make_random(&subject, &random, false);
+                struct span span = text_span(&subject);
+                for (size_t t = 0; t < 2; t++)
+                        assert_int_equal(match_batch(tables[t], &span, 1, found[t], COUNT, &sets[t]), 1);
+                assert_int_equal(sets[0].ids_count, sets[1].ids_count);
+                matches += sets[0].ids_count;
+                for (size_t j = 0; j < COUNT; j++)
+                        if (ids[0][j] != PATTERN_NONE && ids[1][j] != PATTERN_NONE)
+                                assert_int_equal(set_has(&sets[0], ids[0][j]), set_has(&sets[1], ids[1][j]));
+        }
+        assert_true(matches > 3000);
+        for (size_t t = 0; t < 2; t++)
+                match_table_free(tables[t]);
+}
+
+/* What the shapes say of each other, whatever the oracle thinks: x.# is as wide as x and x.* and x.> together, and more
+ * only where tokens are empty; x.> is as wide as x.* and deeper. */
+static void wider_patterns_match_what_narrower_ones_do(void **state)
+{
+        (void)state;
+        static const char *const ends[] = {"", ".*", ".*.*", ".>", ".#"};
+        enum { ITSELF, ONE, TWO, SOME, ANY };
+        struct random random;
+        random_init(&random, 8);
+        for (size_t i = 0; i < 100; i++) {
+                struct text text;
+                do
+                        make_random(&text, &random, false);
+                while (text.size == 0 || text.size > 900 || oracle_tokens(text_span(&text)) > 29 ||
+                       oracle_has_empty_token(text_span(&text)) || memchr(text.bytes, '*', text.size) != NULL ||
+                       memchr(text.bytes, '#', text.size) != NULL);
+                struct model model;
+                model_init(&model, 16);
+                size_t prefix_size = text.size;
+                for (size_t t = 0; t < model.tables_count; t++) {
+                        pattern_id ids[5], found[16];
+                        for (size_t end = 0; end < array_count(ends); end++) {
+                                text.size = prefix_size;
+                                text_append(&text, ends[end], strlen(ends[end]));
+                                assert_int_equal(match_add(model.tables[t], text_span(&text),
+                                                           end == SOME ? MATCH_NATS : MATCH_SYNAP, 0, &ids[end]),
+                                                 0);
+                        }
+                        static const char *const rests[] = {"",   ".a",  ".*",     ".a.b", ".",
+                                                            "..", ".a.", ".a.b.c", "a",    ".a..b"};
+                        for (size_t rest = 0; rest < array_count(rests); rest++) {
+                                struct match_set set;
+                                text.size = prefix_size;
+                                text_append(&text, rests[rest], strlen(rests[rest]));
+                                struct span subject = text_span(&text);
+                                assert_int_equal(match_batch(model.tables[t], &subject, 1, found, 16, &set), 1);
+                                bool has[5];
+                                for (size_t end = 0; end < array_count(ends); end++)
+                                        has[end] = set_has(&set, ids[end]);
+                                assert_true(!has[ONE] || (has[SOME] && has[ANY]));
+                                assert_true(!has[TWO] || (has[SOME] && has[ANY] && !has[ONE]));
+                                assert_true(!has[SOME] || has[ANY]);
+                                assert_true(!has[ITSELF] || (has[ANY] && !has[SOME]));
+                                if (!oracle_has_empty_token(subject))
+                                        assert_int_equal(has[ANY], has[ITSELF] || has[SOME]);
+                                else
+                                        assert_false(has[ONE] || has[TWO] || has[SOME]);
+                        }
+                }
+                model_fini(&model);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -475,6 +593,8 @@ int main(void)
                 cmocka_unit_test(the_limits_of_depth_and_length_are_where_the_oracle_has_them),
                 cmocka_unit_test(random_adds_and_removes_leave_what_the_oracle_finds),
                 cmocka_unit_test(a_table_that_grows_finds_the_same_at_every_step),
+                cmocka_unit_test(the_order_in_which_patterns_came_does_not_matter),
+                cmocka_unit_test(wider_patterns_match_what_narrower_ones_do),
         };
         epoch_register();
         int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,34 @@ static void nobody_is_refused_because_a_populous_shape_moves(void **state)
         match_table_free(table);
 }
 
+/* Bits of who has gone stay: were the filter not made anew, it would let everything through one day. */
+static void a_filter_forgets_who_has_gone(void **state)
+{
+        (void)state;
+        struct match_limits limits = {.patterns_max = 100};
+        struct match_table *table;
+        pattern_id ids[50], id;
+        char text[64];
+        assert_int_equal(form_table_new(&table, &limits, secret, &form_portable), 0);
+        for (unsigned i = 0; i < 20000; i++) {
+                if (i >= array_count(ids))
+                        match_remove(table, ids[i % array_count(ids)], 0);
+                snprintf(text, sizeof text, "a%u.*", i);
+                int error = match_add(table, span_of_text(text), MATCH_NATS, 0, &id);
+                assert_int_equal(error, 0);
+                ids[i % array_count(ids)] = id;
+                epoch_quiescent();
+                match_collect(table);
+                const struct lines *lines = index_lines(&table->index);
+                size_t set_count = 0;
+                for (size_t j = 0; j <= lines->filter_mask; j++)
+                        set_count += (size_t)__builtin_popcountll(atomic_load(&lines->filter[j]));
+                /* Two of every eight bits are for keys when it is full. */
+                assert_true(set_count * 10 <= (lines->filter_mask + 1) * 64 * 3);
+        }
+        match_table_free(table);
+}
+
 /* What a program hides of a shape on its way is nothing to those of other depths. */
 static void a_move_leaves_other_depths_as_they_are(void **state)
 {
@@ -272,6 +300,7 @@ int main(void)
                 cmocka_unit_test(a_tree_of_deep_branches_grows_as_fast_as_they_come),
                 cmocka_unit_test(in_a_crowd_of_shapes_those_of_many_patterns_are_hot),
                 cmocka_unit_test(nobody_is_refused_because_a_populous_shape_moves),
+                cmocka_unit_test(a_filter_forgets_who_has_gone),
                 cmocka_unit_test(a_move_leaves_other_depths_as_they_are),
         };
         epoch_register();

@@ -415,6 +415,30 @@ static void texts_that_mean_the_same_in_two_dialects_share_an_id(void **state)
         }
 }
 
+/* With every star another choice, were choices ever taken back: 2^500 of them. */
+static void a_glob_of_many_stars_takes_no_choice_back(void **state)
+{
+        (void)state;
+        char glob[MATCH_SUBJECT_BYTES_MAX + 1], subject[MATCH_SUBJECT_BYTES_MAX + 1];
+        for (size_t i = 0; i < 1000; i++)
+                glob[i] = i % 2 == 0 ? 'a' : '*';
+        memcpy(glob + 1000, "b", 2);
+        memset(subject, 'a', sizeof subject);
+        for (size_t j = 0; j < tables_count; j++) {
+                pattern_id ids[IDS_MAX], id = add(tables[j], span_of_text(glob), MATCH_SYNAP);
+                for (size_t with_end = 0; with_end < 2; with_end++) {
+                        struct span text = span_of((const uint8_t *)subject, MATCH_SUBJECT_BYTES_MAX);
+                        struct match_set set;
+                        subject[MATCH_SUBJECT_BYTES_MAX - 1] = with_end ? 'b' : 'a';
+                        assert_int_equal(match_batch(tables[j], &text, 1, ids, IDS_MAX, &set), 1);
+                        assert_int_equal(set.ids_count, with_end);
+                }
+                match_remove(tables[j], id, 7);
+                epoch_quiescent();
+                match_collect(tables[j]);
+        }
+}
+
 static void fill(uint8_t *bytes, const char *pattern, size_t size)
 {
         for (size_t i = 0; i < size; i++)
@@ -474,6 +498,7 @@ int main(void)
                 cmocka_unit_test(in_zeromq_a_prefix_is_of_any_bytes),
                 cmocka_unit_test(an_exact_text_is_what_it_is),
                 cmocka_unit_test(texts_that_mean_the_same_in_two_dialects_share_an_id),
+                cmocka_unit_test(a_glob_of_many_stars_takes_no_choice_back),
                 cmocka_unit_test(rows_of_wildcards_and_of_dots_cost_no_more_than_other_texts),
         };
         return cmocka_run_group_tests(tests, make_tables, free_tables);
