@@ -1,10 +1,10 @@
 /* route: from pattern ids to whoever on this reactor wants them, and from an event to all of those.
  *
  *      subject ─ cache, matcher ─▶ pattern ids ─▶ page array ─▶ route ─▶ cohort entries   one append each
- *                                                                   ─▶ private            one append each
- *                                                                   ─▶ queue groups       one member of each
+ *                                                                    ─▶ private            one append each
+ *                                                                    ─▶ queue groups       one member of each
  *
- *                                                                   ─▶ mailboxes          one record a reactor
+ *                                                                    ─▶ mailboxes          one record a reactor
  *
  * A route is what this reactor knows of one pattern. The first subscriber of a pattern on this reactor makes it be
  * asked for: reactor 0 puts it into the matcher and answers; the others find it there. A subscription is private (it

@@ -1,6 +1,9 @@
 /* cache: see the header.
  *
  *      line    key 16 | stamp 8 | first token's counter, how many ids, what stands behind 4 | notes 16, if any | ids …
+ *      tags    of the subject that is kept in the line 2 | of the last other one that was looked for 2
+ *
+ * Lines are as large as a core's second cache, tags stay in it: who is not kept is not looked for further than there.
  *
  * Notes are mostly zeros and take no room then: nine ids fit, or five. A line of more holds where in the ring they
  * begin; the ring goes round, and what was written over is not found any more. */
@@ -32,6 +35,11 @@ static_assert(sizeof(struct cache_line) == CACHE_LINE, "a line is a line");
 static_assert(LONG_IDS_MAX < 1 << 14, "a line can say how many there are");
 static_assert(STAMPS_FIRST + STAMPS_EACH <= UINT16_MAX, "a line can say which counter");
 
+struct cache_tags {
+        uint16_t kept; /* 0: nobody */
+        uint16_t seen;
+};
+
 int cache_init(struct cache *cache, const struct match_table *table, size_t lines_count)
 {
         *cache = (struct cache){.table = table, .last_bytes = UINT32_MAX};
@@ -40,8 +48,9 @@ int cache_init(struct cache *cache, const struct match_table *table, size_t line
         size_t count = (size_t)1 << bits_log2_ceil(lines_count);
         cache->mask = count - 1;
         cache->lines = aligned_alloc(CACHE_LINE, count * sizeof *cache->lines);
+        cache->tags = calloc(count, sizeof *cache->tags);
         cache->ring = malloc(RING_IDS * sizeof *cache->ring);
-        if (cache->lines == NULL || cache->ring == NULL) {
+        if (cache->lines == NULL || cache->tags == NULL || cache->ring == NULL) {
                 cache_fini(cache);
                 return -ENOMEM;
         }
@@ -52,6 +61,7 @@ int cache_init(struct cache *cache, const struct match_table *table, size_t line
 void cache_fini(struct cache *cache)
 {
         free(cache->lines);
+        free(cache->tags);
         free(cache->ring);
         *cache = (struct cache){0};
 }
@@ -59,6 +69,16 @@ void cache_fini(struct cache *cache)
 static inline struct cache_line *line_of(const struct cache *cache, struct subject_key key)
 {
         return &cache->lines[key.lo & cache->mask];
+}
+
+static inline struct cache_tags *tags_of(const struct cache *cache, struct subject_key key)
+{
+        return &cache->tags[key.lo & cache->mask];
+}
+
+static inline uint16_t tag_of(struct subject_key key)
+{
+        return (uint16_t)(key.hi >> 48 | 1);
 }
 
 /* The line's result; false: it has been written over. */
@@ -83,71 +103,65 @@ static inline bool line_read(const struct cache *cache, const struct cache_line 
         return true;
 }
 
-/* Cheap for those that are not: what differs differs at the end, mostly. */
-static inline bool is_same(struct span subject, const uint8_t *bytes)
+/* How two words differ: not at all, or in any bit. */
+static inline uint64_t differ(const uint8_t *a, const uint8_t *b)
 {
-        uint64_t end, other;
-        if (unlikely(subject.size < sizeof end))
-                return subject.size > 0 && memcmp(subject.bytes, bytes, subject.size) == 0;
-        memcpy(&end, subject.bytes + subject.size - sizeof end, sizeof end);
-        memcpy(&other, bytes + subject.size - sizeof other, sizeof other);
-        return end == other && memcmp(subject.bytes, bytes, subject.size - sizeof end) == 0;
+        uint64_t word, other;
+        memcpy(&word, a, sizeof word);
+        memcpy(&other, b, sizeof other);
+        return word ^ other;
+}
+
+/* From the end on, where subjects differ mostly; a step that would begin in front of them begins with them. The sizes
+ * are equal. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
+{
+        const size_t word = sizeof(uint64_t), step = 2 * sizeof(uint64_t);
+        if (unlikely(size < step)) {
+                if (size < word)
+                        return size > 0 && memcmp(a, b, size) == 0;
+                return (differ(a, b) | differ(a + size - word, b + size - word)) == 0;
+        }
+        for (size_t rest = size - step;; rest = rest < step ? 0 : rest - step) {
+                if ((differ(a + rest, b + rest) | differ(a + rest + word, b + rest + word)) != 0)
+                        return false;
+                if (rest == 0)
+                        return true;
+        }
 }
 
 static inline bool is_kept(struct span subject)
 {
-        return subject.size > 0 && subject.size <= WHOLE_BYTES_MAX;
+        return subject.size - 1 < WHOLE_BYTES_MAX; /* and more than none */
 }
 
-/* The subject's own, from 1 on, so that it is never taken for nowhere. */
-static void place_find(struct cache_place *place, const struct match_table *table, uint64_t all, struct span subject,
-                       struct subject_key key)
+/* What comes for the second time, or finds its line empty or old, gets a place there. */
+static __attribute__((noinline)) void place_find(struct cache *cache, uint64_t all, struct span subject,
+                                                 struct subject_key key, struct cache_place *place)
 {
+        struct cache_tags *tags = tags_of(cache, key);
+        uint16_t tag = tag_of(key);
+        const struct match_table *table = cache->table;
+        if (tags->kept != tag && tags->kept != 0 && tags->seen != tag) {
+                tags->seen = tag;
+                place->stamp = 0;
+                return;
+        }
         place->key = key;
         place->first = (uint16_t)stamps_of_first(&table->secrets, subject);
         place->stamp = all + stamps_each(&table->stamps, stamps_of_whole(key), place->first);
 }
 
 /* `all` was read in front of the batch: earlier is never wrong. */
-static inline bool look(struct cache *cache, uint64_t all, struct span subject, struct subject_key key,
-                        struct cache_result *result, struct cache_place *place)
+static inline bool look(const struct cache *cache, uint64_t all, struct subject_key key, struct cache_result *result)
 {
+        if (tags_of(cache, key)->kept != tag_of(key))
+                return false;
         const struct cache_line *line = line_of(cache, key);
-        if (likely(subject_key_equal(line->key, key) && line->stamp != 0)) {
-                uint64_t stamp = all + stamps_each(&cache->table->stamps, stamps_of_whole(key), line->first);
-                if (likely(line->stamp == stamp) && likely(line_read(cache, line, result)))
-                        return true;
-        }
-        place_find(place, cache->table, all, subject, key);
-        return false;
-}
-
-#if FORM_X86
-static AES_TARGET void keys_by_aes(const struct cache *cache, const struct span *subjects, uint32_t wanted,
-                                   struct subject_key *keys)
-{
-        for (; wanted != 0; wanted &= wanted - 1) {
-                size_t i = (size_t)__builtin_ctz(wanted);
-                keys[i] = whole_by_aes(&cache->table->secrets, subjects[i]);
-                __builtin_prefetch(line_of(cache, keys[i]));
-        }
-}
-#endif
-
-/* The keys of those subjects that `wanted` names; fetches their lines. */
-static void keys_make(const struct cache *cache, const struct span *subjects, uint32_t wanted, struct subject_key *keys)
-{
-#if FORM_X86
-        if (cache->table->secrets.is_aes) {
-                keys_by_aes(cache, subjects, wanted, keys);
-                return;
-        }
-#endif
-        for (; wanted != 0; wanted &= wanted - 1) {
-                size_t i = (size_t)__builtin_ctz(wanted);
-                keys[i] = whole_key(&cache->table->secrets, subjects[i]);
-                __builtin_prefetch(line_of(cache, keys[i]));
-        }
+        if (unlikely(!subject_key_equal(line->key, key)))
+                return false;
+        uint64_t stamp = all + stamps_each(&cache->table->stamps, stamps_of_whole(key), line->first);
+        return line->stamp == stamp && line_read(cache, line, result);
 }
 
 /* The next batch may begin with the subject that this one ends with. */
@@ -161,54 +175,69 @@ static inline void remember(struct cache *cache, struct span subject, struct sub
         }
 }
 
+/* `whole` is whole_key(), or what it comes to on this CPU. */
+static inline __attribute__((always_inline)) struct cache_answer
+find(struct cache *cache, const struct span *subjects, size_t count, struct cache_result *results,
+     struct cache_place *places, struct subject_key (*whole)(const struct subject_secrets *, struct span))
+{
+        struct cache_answer answer = {.unknown = 0};
+        struct subject_key key = cache->last_key;
+        struct span distinct = SPAN_NONE; /* the last that was not the same */
+        uint32_t bit = 1, bit_distinct = 0;
+        uint64_t all = stamps_all(&cache->table->stamps);
+        for (size_t i = 0; i < count; i++)
+                __builtin_prefetch(subjects[i].bytes);
+        for (size_t i = 0; i < count; i++, bit <<= 1) {
+                struct span subject = subjects[i];
+                if (subject.size == distinct.size && is_same(subject.bytes, distinct.bytes, subject.size)) {
+                        if (unlikely(answer.unknown & bit_distinct))
+                                answer.same |= bit;
+                        else
+                                results[i] = results[i - 1];
+                        continue;
+                }
+                distinct = subject;
+                bit_distinct = bit;
+                if (unlikely(!is_kept(subject))) {
+                        places[i].stamp = 0;
+                        answer.unknown |= bit;
+                        continue;
+                }
+                if (i > 0 || subject.size != cache->last_bytes || !is_same(subject.bytes, cache->last, subject.size))
+                        key = whole(&cache->table->secrets, subject);
+                if (likely(look(cache, all, key, &results[i])))
+                        continue;
+                place_find(cache, all, subject, key, &places[i]);
+                answer.unknown |= bit;
+        }
+        if (likely(is_kept(distinct)) && (cache->last_bytes == UINT32_MAX || !subject_key_equal(key, cache->last_key)))
+                remember(cache, distinct, key);
+        return answer;
+}
+
+#if FORM_X86
+static AES_TARGET struct cache_answer find_by_aes(struct cache *cache, const struct span *subjects, size_t count,
+                                                  struct cache_result *results, struct cache_place *places)
+{
+        return find(cache, subjects, count, results, places, whole_by_aes);
+}
+#endif
+
 struct cache_answer cache_find(struct cache *cache, const struct span *subjects, size_t count,
                                struct cache_result *results, struct cache_place *places)
 {
-        struct cache_answer answer = {.unknown = 0};
-        struct subject_key keys[MATCH_BATCH_MAX];
-        uint32_t again = 0, hashed = 0;
         assert(count >= 1);
         assert(count <= MATCH_BATCH_MAX);
         if (unlikely(cache->lines == NULL)) {
                 for (size_t i = 0; i < count; i++)
                         places[i].stamp = 0;
-                answer.unknown = ((uint32_t)1 << count) - 1;
-                return answer;
+                return (struct cache_answer){.unknown = ((uint32_t)1 << count) - 1};
         }
-        bool is_as_last = subjects[0].size == cache->last_bytes && is_same(subjects[0], cache->last);
-        for (size_t i = 1; i < count; i++)
-                if (subjects[i].size == subjects[i - 1].size && is_same(subjects[i], subjects[i - 1].bytes))
-                        again |= (uint32_t)1 << i;
-        for (size_t i = 0; i < count; i++)
-                hashed |= (uint32_t)is_kept(subjects[i]) << i;
-        hashed &= ~again;
-        if (is_as_last) {
-                keys[0] = cache->last_key;
-                hashed &= ~(uint32_t)1;
-        }
-        if (hashed != 0)
-                keys_make(cache, subjects, hashed, keys);
-        uint64_t all = stamps_all(&cache->table->stamps);
-        size_t distinct = 0;
-        for (size_t i = 0; i < count; i++) {
-                uint32_t bit = (uint32_t)1 << i;
-                if (again & bit) {
-                        if (answer.unknown >> distinct & 1)
-                                answer.same |= bit;
-                        else
-                                results[i] = results[distinct];
-                        continue;
-                }
-                distinct = i;
-                if (unlikely(!is_kept(subjects[i])))
-                        places[i].stamp = 0;
-                else if (likely(look(cache, all, subjects[i], keys[i], &results[i], &places[i])))
-                        continue;
-                answer.unknown |= bit;
-        }
-        if (is_kept(subjects[distinct]) && !(is_as_last && distinct == 0))
-                remember(cache, subjects[distinct], keys[distinct]);
-        return answer;
+#if FORM_X86
+        if (likely(cache->table->secrets.is_aes))
+                return find_by_aes(cache, subjects, count, results, places);
+#endif
+        return find(cache, subjects, count, results, places, whole_key);
 }
 
 /* Where in the ring the ids stand now. */
@@ -228,6 +257,7 @@ void cache_keep(struct cache *cache, const struct cache_place *place, const stru
         if (place->stamp == 0 || result->ids_count > LONG_IDS_MAX)
                 return;
         struct cache_line *line = line_of(cache, place->key);
+        tags_of(cache, place->key)->kept = tag_of(place->key);
         uint32_t *ids = line->words;
         line->key = place->key;
         line->stamp = place->stamp;

@@ -1,11 +1,12 @@
 /* cache: what subjects have matched, kept by one core in front of the matcher.
  *
- *      subject ─ the same as the last one? ──────────────┐
- *              └ hash ─▶ line {key, stamp, ids, notes} ◀─┘      as long as the subject's stamp is what it was
- *                          └▶ ring of ids                       where there are too many of them for a line
+ *      subject ─ the same as the last one? ──────────────────┐
+ *              └ hash ─▶ tags ─▶ line {key, stamp, ids, notes} ◀─┘  as long as the subject's stamp is what it was
+ *                                  └▶ ring of ids                   where there are too many of them for a line
  *
  * A line is found by a keyed hash and replaced without a search, so nobody who does not know the secret can choose whom
- * to push out, and what does push others out costs them a match, no more. It grows old by the subject's stamp
+ * to push out, and what does push others out costs them a match, no more. It is replaced only by a subject that comes
+ * for the second time: those that come once leave a tag, and never touch a line. It grows old by the subject's stamp
  * (matcher/stamps.h): a change of patterns that cannot match it leaves it alone, and nothing is ever swept.
  *
  * Identity is the hash's 128 bits, as it is the matcher's own for patterns: to compare the text would take a second
@@ -19,12 +20,14 @@
 #include "matcher/subject.h"
 
 struct cache_line;
+struct cache_tags;
 
 #define CACHE_LAST_BYTES 64
 
 struct cache {
         const struct match_table *table;
         struct cache_line *lines;
+        struct cache_tags *tags;     /* of each line */
         uint64_t mask;               /* how many lines there are, less one */
         pattern_id *ring;            /* results of many ids, one behind the other */
         uint64_t ring_end;           /* ever */
@@ -42,7 +45,7 @@ struct cache_result {
 /* Where a result is to be kept, and as of when. */
 struct cache_place {
         struct subject_key key;
-        uint64_t stamp; /* 0: nowhere */
+        uint64_t stamp; /* 0: nowhere, not this time */
         uint16_t first;
 };
 

@@ -14,7 +14,7 @@ static AES_TARGET struct subject_key key_by_aes(const struct subject_secrets *se
 
 struct subject_key whole_key(const struct subject_secrets *secrets, struct span text)
 {
-        assert(text.size <= WHOLE_BYTES_MAX);
+        assert(text.size - 1 < WHOLE_BYTES_MAX);
 #if FORM_X86
         if (secrets->is_aes)
                 return key_by_aes(secrets, text);
@@ -46,9 +46,10 @@ static bool has_first(struct span text, struct shape shape)
 match_reach stamps_reach(const struct subject_secrets *secrets, struct span text, struct shape shape)
 {
         if (shape.tail == TAIL_END || !shape_is_wild(shape)) {
-                /* No cache keeps a longer subject: it has no class to raise, and raises one that is small. */
-                struct span hashed = span_of(text.bytes, text.size < WHOLE_BYTES_MAX ? text.size : WHOLE_BYTES_MAX);
-                return (match_reach)stamps_of_whole(whole_key(secrets, hashed));
+                /* Other subjects have no key, so no cache keeps them: any small class will do. */
+                if (text.size - 1 >= WHOLE_BYTES_MAX)
+                        return 0;
+                return (match_reach)stamps_of_whole(whole_key(secrets, text));
         }
         return (match_reach)(has_first(text, shape) ? stamps_of_first(secrets, text) : STAMPS_ALL);
 }

@@ -3,8 +3,12 @@
  * Each subject asked for is that of a pattern in the table; there are up to SUBJECTS_MAX different ones, in random
  * order, so that a large table does not stay in the cache, or drawn by rank, the n-th most popular 1/n as often as the
  * first. Their texts lie one behind the other as they are asked for, like those in a receive buffer, so that what is
- * measured is the search and not the wait for the text. Beside each stand a tree of tokens with the same patterns, and what it takes to find a whole subject when
- * there are no patterns at all (bench/micro/exacthash.h), in a table of as many. */
+ * measured is the search and not the wait for the text. Beside each stand a tree of tokens with the same patterns, and
+ * what it takes to find a whole subject when there are no patterns at all (bench/micro/exacthash.h), in a table of as
+ * many.
+ *
+ * With a topic cache in front (matcher/cache.h): "known" are a few hundred subjects that stay in it, "again" one that
+ * comes all the time, "unknown" those that come once, so that each is looked for, matched and kept. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,11 +20,13 @@
 #include "bench/micro/pointertrie.h"
 #include "bench/micro/workload.h"
 #include "engine/base/clock.h"
-#include "matcher/match.h"
+#include "matcher/cache.h"
 
 #define SUBJECTS_MAX 262144
 #define SUBJECTS_FEW 4096 /* of an attack */
 #define TRIE_IDS_MAX 8192
+#define CACHE_LINES 16384 /* as reactors have by default */
+#define SUBJECTS_KNOWN 256
 
 struct load {
         enum workload workload;
@@ -32,6 +38,7 @@ struct load {
         struct match_table *table;
         struct pointertrie *trie;
         struct exacthash *hash;
+        struct cache cache;
         char *texts; /* of the subjects */
         struct span *subjects;
         size_t subjects_count;
@@ -195,8 +202,17 @@ static void prepare_hash(void *context)
         }
 }
 
+static void prepare_cache(void *context)
+{
+        struct load *load = context;
+        prepare_table(load);
+        if (load->cache.lines == NULL && cache_init(&load->cache, load->table, CACHE_LINES) != 0)
+                abort();
+}
+
 static void load_fini(struct load *load)
 {
+        cache_fini(&load->cache);
         match_table_free(load->table);
         pointertrie_free(load->trie);
         exacthash_free(load->hash);
@@ -228,6 +244,73 @@ static void match_singly(void *context, uint64_t operations)
 static void match_by_16(void *context, uint64_t operations)
 {
         match_batches(context, operations, MATCH_BATCH_MAX);
+}
+
+/* As a reactor does it. */
+static void ask_cache(struct load *load, const struct span *subjects, size_t batch)
+{
+        struct cache_result results[MATCH_BATCH_MAX];
+        struct cache_place places[MATCH_BATCH_MAX];
+        struct match_set sets[MATCH_BATCH_MAX];
+        struct span unknown[MATCH_BATCH_MAX];
+        struct cache_answer answer = cache_find(&load->cache, subjects, batch, results, places);
+        size_t count = 0;
+        micro_use(results);
+        for (uint32_t left = answer.unknown; left != 0; left &= left - 1)
+                unknown[count++] = subjects[__builtin_ctz(left)];
+        if (count == 0)
+                return;
+        size_t done = match_batch(load->table, unknown, count, load->ids, load->ids_max, sets);
+        assert(done == count);
+        count = 0;
+        for (uint32_t left = answer.unknown; left != 0; left &= left - 1, count++) {
+                struct cache_result result = {.ids = sets[count].ids, .ids_count = sets[count].ids_count};
+                cache_keep(&load->cache, &places[__builtin_ctz(left)], &result);
+        }
+}
+
+static void ask_for(struct load *load, uint64_t operations, size_t batch, size_t subjects_count)
+{
+        load->at %= subjects_count;
+        for (uint64_t i = 0; i < operations; i += batch) {
+                ask_cache(load, load->subjects + load->at, batch);
+                load->at = load->at + batch == subjects_count ? 0 : load->at + batch;
+        }
+}
+
+static void ask_known(void *context, uint64_t operations)
+{
+        ask_for(context, operations, MATCH_BATCH_MAX, SUBJECTS_KNOWN);
+}
+
+static void ask_known_singly(void *context, uint64_t operations)
+{
+        ask_for(context, operations, 1, SUBJECTS_KNOWN);
+}
+
+static void ask_all(void *context, uint64_t operations)
+{
+        struct load *load = context;
+        ask_for(load, operations, MATCH_BATCH_MAX, load->subjects_count);
+}
+
+static void ask_again_by(struct load *load, uint64_t operations, size_t batch)
+{
+        struct span subjects[MATCH_BATCH_MAX];
+        for (size_t i = 0; i < batch; i++)
+                subjects[i] = load->subjects[0];
+        for (uint64_t i = 0; i < operations; i += batch)
+                ask_cache(load, subjects, batch);
+}
+
+static void ask_again(void *context, uint64_t operations)
+{
+        ask_again_by(context, operations, MATCH_BATCH_MAX);
+}
+
+static void ask_again_singly(void *context, uint64_t operations)
+{
+        ask_again_by(context, operations, 1);
 }
 
 static void match_in_trie(void *context, uint64_t operations)
@@ -420,6 +503,17 @@ static struct micro_row *rows_add(struct rows *rows, const char *workload, const
         return row;
 }
 
+/* The name of a row that is there. */
+static const char *rows_name(const struct rows *rows, const char *workload, const char *size, const char *what)
+{
+        char name[sizeof rows->names[0]];
+        snprintf(name, sizeof name, "%s, %s, %s", workload, size, what);
+        for (size_t i = 0; i < rows->count; i++)
+                if (strcmp(rows->names[i], name) == 0)
+                        return rows->names[i];
+        return NULL;
+}
+
 static const struct {
         const char *name;
         size_t count;
@@ -455,6 +549,36 @@ static const struct {
         {"all masks", WORKLOAD_ALL_MASKS, true},
 };
 
+/* With a topic cache in front, beside the same without. */
+static void add_cached(struct rows *rows, struct load *loads, size_t *loads_count, size_t size, size_t workload)
+{
+        static const struct {
+                const char *name;
+                void (*work)(void *context, uint64_t operations);
+                bool by_rank;
+        } cached[] = {
+                {"known", ask_known, false}, {"known singly", ask_known_singly, false},
+                {"again", ask_again, false}, {"again singly", ask_again_singly, false},
+                {"unknown", ask_all, false}, {"cached", ask_all, true},
+        };
+        struct load *load = &loads[(*loads_count)++];
+        *load = (struct load){.workload = workloads[workload].workload,
+                              .patterns_max = sizes[size].count,
+                              .by_rank = workloads[workload].by_rank};
+        for (size_t i = 0; i < array_count(cached); i++) {
+                if (cached[i].by_rank != workloads[workload].by_rank)
+                        continue;
+                struct micro_row *row = rows_add(rows, workloads[workload].name, sizes[size].name, cached[i].name);
+                row->work = cached[i].work;
+                row->prepare = prepare_cache;
+                row->context = load;
+                row->beside = rows_name(rows, workloads[workload].name, sizes[size].name,
+                                        strstr(cached[i].name, "singly") != NULL ? "singly" : "by 16");
+                row->is_large = sizes[size].is_large;
+                row->operations = sizes[size].operations;
+        }
+}
+
 static void add_size(struct rows *rows, struct load *loads, size_t *loads_count, size_t size)
 {
         const char *limit = NULL;
@@ -488,6 +612,9 @@ static void add_size(struct rows *rows, struct load *loads, size_t *loads_count,
                         row->is_large = sizes[size].is_large;
                         row->operations = sizes[size].operations;
                 }
+                bool is_typical = workloads[i].workload == WORKLOAD_MIXED || workloads[i].workload == WORKLOAD_IOT;
+                if (is_typical && size < 3)
+                        add_cached(rows, loads, loads_count, size, i);
         }
 }
 

@@ -279,7 +279,7 @@ static void check_whole_keys(bool is_aes)
         struct guard guard;
         subject_secrets_init_as(&secrets, secret, is_aes);
         guard_init(&guard, WHOLE_BYTES_MAX);
-        for (size_t size = 0; size <= WHOLE_BYTES_MAX; size += size < 70 ? 1 : 37) {
+        for (size_t size = 1; size <= WHOLE_BYTES_MAX; size += size < 70 ? 1 : 31) {
                 uint8_t *bytes = guard_room(&guard, size);
                 for (size_t i = 0; i < size; i++)
                         bytes[i] = (uint8_t)(i % 3);
@@ -290,7 +290,7 @@ static void check_whole_keys(bool is_aes)
                         assert_false(subject_key_equal(key, whole_key(&secrets, span_of(bytes, size))));
                         bytes[i] ^= 1;
                 }
-                for (size_t shorter = 0; shorter < size; shorter++) {
+                for (size_t shorter = 1; shorter < size; shorter++) {
                         struct subject_key front = whole_key(&secrets, span_of(bytes, shorter));
                         struct subject_key back = whole_key(&secrets, span_of(bytes + size - shorter, shorter));
                         assert_false(subject_key_equal(key, front));
@@ -316,9 +316,9 @@ static void texts_of_one_byte_repeated_have_keys_of_their_own(void **state)
         static uint8_t bytes[WHOLE_BYTES_MAX];
         subject_secrets_init(&secrets, secret);
         memset(bytes, 'a', sizeof bytes);
-        for (size_t size = 0; size <= WHOLE_BYTES_MAX; size++) {
+        for (size_t size = 1; size <= WHOLE_BYTES_MAX; size++) {
                 keys[size] = whole_key(&secrets, span_of(bytes, size));
-                for (size_t other = 0; other < size; other++)
+                for (size_t other = 1; other < size; other++)
                         assert_false(subject_key_equal(keys[size], keys[other]));
         }
 }
