@@ -210,6 +210,12 @@ static void logins_let_ask(struct reactor *reactor)
         reactor->may_let_ask = !list_is_empty(&reactor->logins_waiting) && auth_asks_left(reactor->gate) > 0;
 }
 
+bool logins_must_turn(const struct reactor *reactor)
+{
+        return reactor->is_rechecking &&
+               (reactor->recheck_next < reactor->by_index_count || reactor->partings_done >= reactor->recheck_partings);
+}
+
 void logins_take(struct reactor *reactor)
 {
         struct auth_event event;

@@ -59,5 +59,7 @@ static inline bool login_may_say(const struct login *login, uint8_t byte)
 /* Takes up what the worker has answered, and asks a part of the sessions who they are after the users have changed.
  * Once a turn. */
 void logins_take(struct reactor *reactor);
+/* It has something to do now: no sleep. While it waits for the parting, those see to it. */
+bool logins_must_turn(const struct reactor *reactor);
 
 #endif

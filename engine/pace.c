@@ -15,10 +15,12 @@ static uint64_t turn_changes(const struct reactor *reactor)
         return reactor->settings.turn_changes != 0 ? reactor->settings.turn_changes : PACE_TURN_CHANGES;
 }
 
-/* Has this turn, or what it takes of this connection, come to its end? */
-static bool pace_fits_turn(struct reactor *reactor, struct pace *pace)
+/* Has neither this turn, nor what it takes of this connection, come to its end? */
+static bool pace_fits_turn(struct reactor *reactor, struct pace *pace, bool is_subscribe)
 {
         struct pace_turn *turn = &reactor->pace_turn;
+        if (unlikely(!is_subscribe && !routes_may_withdraw(&reactor->routes)))
+                return false;
         if (pace->turn != turn->number) {
                 pace->turn = turn->number;
                 pace->taken = 0;
@@ -28,6 +30,11 @@ static bool pace_fits_turn(struct reactor *reactor, struct pace *pace)
                 return true; /* whoever comes first gets on, however slow the turn is */
         }
         return pace->taken < turn_changes(reactor) && io_clock_ns(reactor->io) - turn->began_ns < PACE_TURN_NS;
+}
+
+uint32_t pace_asks_max(const struct reactor *reactor)
+{
+        return reactor->settings.turn_changes != 0 ? reactor->settings.turn_changes : MAILBOX_ASKS_MAX;
 }
 
 /* When the next one may be taken; 0: now. A connection that is leaving has to be let go. */
@@ -69,7 +76,7 @@ bool pace_allows(struct reactor *reactor, struct session *session, bool is_subsc
                 pace_hold_for_rate(reactor, session, until_ns);
                 return false;
         }
-        if (unlikely(!pace_fits_turn(reactor, pace))) {
+        if (unlikely(!pace_fits_turn(reactor, pace, is_subscribe))) {
                 peer_hold(reactor, &session->peer, PEER_HELD_PACE);
                 if (!list_is_linked(&pace->link))
                         list_push_back(&reactor->paced, &pace->link);

@@ -3,6 +3,8 @@
  *
  *      a turn takes so many of one connection, so many of all, and no more than PACE_TURN_NS of its time; the rest of a
  *                   million comes in the turns that follow, and others come in between
+ *      the writer   of the matcher is asked for so many of one connection at a time, and told so many that nobody wants
+ *                   any more: what others ask for goes behind that, and must not wait for a million
  *      the rate     --subscribe-burst at once, then --subscribe-rate a second; kept as the one moment at which all
  *                   that was taken is paid for (a leaky bucket)
  *
@@ -35,6 +37,8 @@ struct pace_turn {
 };
 
 void pace_init(struct pace *pace);
+/* So many of a connection's SUBs may wait until they are visible to every reactor; the next one waits for them all. */
+uint32_t pace_asks_max(const struct reactor *reactor);
 /* May its next SUB (`is_subscribe`) or UNSUB be taken? false: it is held, and comes again with it. */
 bool pace_allows(struct reactor *reactor, struct session *session, bool is_subscribe);
 /* When pace_tick() wants to be called, UINT64_MAX: never. */

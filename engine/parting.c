@@ -9,10 +9,15 @@ static uint32_t turn_subscriptions(const struct reactor *reactor)
         return reactor->settings.turn_changes != 0 ? reactor->settings.turn_changes : PARTING_TURN_SUBSCRIPTIONS;
 }
 
-/* Takes away at most *left of its subscriptions. true: none is left. */
+#define ALL UINT32_MAX
+
+/* Takes away at most *left of its subscriptions, and, but for ALL, no more than can be told to the matcher's writer
+ * soon. true: none is left. */
 static bool parting_take(struct reactor *reactor, struct session *session, uint32_t *left)
 {
-        while (*left > 0 && !list_is_empty(&session->subscriptions)) {
+        bool is_patient = *left != ALL;
+        while (*left > 0 && !list_is_empty(&session->subscriptions) &&
+               (!is_patient || routes_may_withdraw(&reactor->routes))) {
                 session_forget(reactor, session,
                                list_entry(session->subscriptions.next, struct subscription, session_link));
                 --*left;
@@ -49,10 +54,9 @@ void parting_begin(struct reactor *reactor, struct session *session)
         bool is_first = list_is_empty(&reactor->parting);
         if (session->subscriptions_count == 0)
                 return;
-        if (is_first && session->subscriptions_count <= reactor->parting_left) {
-                parting_take(reactor, session, &reactor->parting_left);
+        if (is_first && session->subscriptions_count <= reactor->parting_left &&
+            parting_take(reactor, session, &reactor->parting_left))
                 return;
-        }
         session->is_parting = true;
         parting_count(reactor, session, (int32_t)session->subscriptions_count);
         list_push_back(&reactor->parting, &session->parting_link);
@@ -67,11 +71,16 @@ void partings_go_on(struct reactor *reactor)
                         return;
 }
 
+bool partings_must_turn(const struct reactor *reactor)
+{
+        return !list_is_empty(&reactor->parting) && routes_may_withdraw(&reactor->routes);
+}
+
 void partings_make_room(struct reactor *reactor)
 {
         size_t objects_taken = reactor->peers.objects_taken;
         while (reactor->peers.objects_taken == objects_taken && !list_is_empty(&reactor->parting)) {
-                uint32_t all = UINT32_MAX;
+                uint32_t all = ALL;
                 partings_take_first(reactor, &all);
         }
 }
@@ -79,7 +88,7 @@ void partings_make_room(struct reactor *reactor)
 void partings_finish(struct reactor *reactor)
 {
         while (!list_is_empty(&reactor->parting)) {
-                uint32_t all = UINT32_MAX;
+                uint32_t all = ALL;
                 partings_take_first(reactor, &all);
         }
 }

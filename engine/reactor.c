@@ -119,6 +119,8 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
                                       settings->block_ns, seeds[1]);
         if (error == 0)
                 error = routes_init(&reactor->routes, cores, settings->number, seeds[1], settings->cache_lines);
+        if (settings->turn_changes != 0)
+                reactor->routes.withdrawals_max = settings->turn_changes;
         if (error == 0)
                 error = quotas_init(&reactor->quotas);
         if (error == 0)
@@ -470,7 +472,9 @@ static bool reactor_take_up(struct reactor *reactor, int count, uint64_t *input_
 static void reactor_publish(struct reactor *reactor)
 {
         struct mailbox_control full = {.kind = MAILBOX_FULL};
-        reactor->must_turn |= routes_tell(reactor);
+        /* The writer of the matcher says when it has made room. */
+        if (routes_tell(reactor))
+                reactor->full |= (uint64_t)1 << 0;
         for (uint64_t untold = reactor->full & ~reactor->full_told; untold != 0; untold &= untold - 1) {
                 unsigned target = (unsigned)__builtin_ctzll(untold);
                 if (mailbox_tell(reactor->out[target], &full))
@@ -671,8 +675,8 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         if (unlikely(reactor->drain == REACTOR_TAKES_LEAVE && reactor->drain_next < reactor->by_index_count) &&
             io_now_ns(io) + NS_PER_MS < deadline_ns)
                 deadline_ns = io_now_ns(io) + NS_PER_MS;
-        if (reactor->settings.busy_poll || reactor->must_turn || reactor->is_rechecking || reactor->may_let_ask ||
-            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->paced) || !list_is_empty(&reactor->parting) ||
+        if (reactor->settings.busy_poll || reactor->must_turn || logins_must_turn(reactor) || reactor->may_let_ask ||
+            !list_is_empty(&reactor->resumed) || !list_is_empty(&reactor->paced) || partings_must_turn(reactor) ||
             !list_is_empty(&reactor->questions_due))
                 deadline_ns = 0;
 

@@ -50,9 +50,8 @@ struct reactor_settings {
         uint32_t subscriptions_max;                  /* per connection; 0: no limit of its own */
         uint32_t user_patterns_max, user_shapes_max; /* per user, or connection where there are none; 0: no limit */
         uint32_t subscribe_rate, subscribe_burst;    /* per connection and second, and at once; 0: no limit */
-        uint32_t
-                turn_changes; /* for a simulation: SUBs and UNSUBs of one connection in a turn; 0: as many as is good */
-        uint32_t cache_lines; /* of the topic cache; 0: none */
+        uint32_t turn_changes; /* for a simulation: instead of the bounds of pace.h, parting.h and route.h; 0: those */
+        uint32_t cache_lines;  /* of the topic cache; 0: none */
         uint64_t publish_rate, publish_burst; /* events per connection and second, and at once; 0: no limit */
         uint64_t publish_bytes;               /* ... and bytes */
         struct nats_limits nats;

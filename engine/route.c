@@ -40,7 +40,8 @@ int routes_init(struct routes *routes, struct cores *cores, unsigned reactor, ui
                                   .cores = cores,
                                   .interests = &cores->core[reactor].interests,
                                   .reactor = reactor,
-                                  .hash_seed = hash_seed};
+                                  .hash_seed = hash_seed,
+                                  .withdrawals_max = ROUTE_WITHDRAWALS_MAX};
         list_init(&routes->expired);
         list_init(&routes->untold);
         list_init(&routes->asked);
@@ -195,6 +196,14 @@ static struct route *route_get(struct routes *routes, struct span text, int *err
         return route;
 }
 
+/* To be told to the writer. */
+static void route_withdraw(struct routes *routes, struct route *route)
+{
+        route->is_withdrawn = true;
+        routes->withdrawals_count++;
+        list_push_front(&routes->untold, &route->tell_link);
+}
+
 /* Nobody here wants it any more: it leaves the pages at once, and the matcher when the writer hears of it, before any
  * new pattern: what is not wanted any more is not to count against what is. One that was asked for stays until the
  * answer has come. */
@@ -221,8 +230,7 @@ static void route_free_if_empty(struct routes *routes, struct route *route)
                 free(route);
                 return;
         }
-        route->is_withdrawn = true;
-        list_push_front(&routes->untold, &route->tell_link);
+        route_withdraw(routes, route);
 }
 
 bool routes_tell(struct reactor *reactor)
@@ -249,6 +257,7 @@ bool routes_tell(struct reactor *reactor)
                         if (!mailbox_has_spare(writer) || !mailbox_tell(writer, &withdraw))
                                 return true;
                         list_remove(&route->tell_link);
+                        routes->withdrawals_count--;
                         free(route);
                 }
         }
@@ -380,8 +389,7 @@ void route_visible(struct reactor *reactor, const struct mailbox_control *answer
         map_remove(&routes->by_text, &route->node);
         if (answer->error == 0) {
                 route->id = answer->id;
-                route->is_withdrawn = true;
-                list_push_front(&routes->untold, &route->tell_link);
+                route_withdraw(routes, route);
         } else {
                 free(route);
         }

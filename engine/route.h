@@ -89,7 +89,9 @@ struct routes {
         struct cores *cores;
         struct interests *interests; /* ours */
         struct map by_text;          /* text → route */
-        struct list untold;          /* routes to ask the writer for, and those to withdraw, in order */
+        struct list untold;          /* routes to ask the writer for, and in front of them those to withdraw */
+        uint32_t withdrawals_count;  /* so many are to be withdrawn */
+        uint32_t withdrawals_max;    /* ROUTE_WITHDRAWALS_MAX, or less for a simulation */
         struct list asked;           /* those whose VISIBLE is to come */
         uint32_t asks_out;           /* SUBSCRIBEs without their VISIBLE */
         uint64_t next_serial;
@@ -133,7 +135,17 @@ struct subscription *route_find_sid(const struct routes *routes, const struct se
 struct route *route_of(const struct routes *routes, pattern_id id);
 struct route *route_find(const struct routes *routes, struct span text);
 
-/* Tells the matcher's writer what there is to tell. true: some of it has to wait for room. Once a turn. */
+/* Whoever takes away many subscriptions goes on only while this is true. What is asked for goes behind what is
+ * withdrawn: without a bound a SUB would wait until the last of a million that another leaves behind was told. So many
+ * fit into the writer's mailbox at once, and what is asked for behind them. */
+#define ROUTE_WITHDRAWALS_MAX 512
+static inline bool routes_may_withdraw(const struct routes *routes)
+{
+        return routes->withdrawals_count < routes->withdrawals_max;
+}
+
+/* Tells the matcher's writer what there is to tell. true: some of it has to wait for room, among it all that keeps
+ * routes_may_withdraw() false. Once a turn. */
 bool routes_tell(struct reactor *reactor);
 /* The writer was asked by another reactor for `asked`, SUBSCRIBE or WITHDRAW. */
 void route_ask(struct reactor *reactor, unsigned asker, const struct mailbox_control *asked);

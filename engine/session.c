@@ -755,11 +755,11 @@ static bool session_operate(struct reactor *reactor, struct session *session, co
 
 /* Consecutive SUBs and UNSUBs travel together while the first of them waits; a verbose client wants its answers one by
  * one. */
-static bool session_may_go_on(const struct session *session, enum nats_kind kind)
+static bool session_may_go_on(const struct reactor *reactor, const struct session *session, enum nats_kind kind)
 {
         uint8_t holds = session->peer.holds;
-        return holds == 0 ||
-               (holds == PEER_HELD_SUBSCRIBE && !session->verbose && (kind == NATS_SUB || kind == NATS_UNSUB));
+        return holds == 0 || (holds == PEER_HELD_SUBSCRIBE && !session->verbose &&
+                              (kind == NATS_SUB || kind == NATS_UNSUB) && session->asks_count < pace_asks_max(reactor));
 }
 
 static size_t session_take(struct reactor *reactor, struct peer *peer, struct span in, bool one, size_t *needed)
@@ -780,7 +780,7 @@ static size_t session_take(struct reactor *reactor, struct peer *peer, struct sp
                         break;
                 }
                 ssize_t size = nats_decode(span_skip(in, taken), &limits, &operation);
-                if (unlikely(peer->holds != 0) && (size <= 0 || !session_may_go_on(session, operation.kind)))
+                if (unlikely(peer->holds != 0) && (size <= 0 || !session_may_go_on(reactor, session, operation.kind)))
                         break; /* a fault, too, is told in its turn */
                 if (size <= 0) {
                         is_held = !session_publish(reactor, session, &batch);
