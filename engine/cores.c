@@ -20,6 +20,7 @@ int cores_new(struct cores **out, const struct cores_settings *settings)
         if (cores == NULL)
                 return -ENOMEM;
         cores->count = count;
+        cores->patterns_max = settings->patterns_max;
         cores->mailbox_bytes = settings->mailbox_bytes;
         cores->record_ids_max = settings->record_ids_max == 0 ? CORES_RECORD_IDS_MAX : settings->record_ids_max;
         memcpy(&cores->hash_seed, settings->secret, sizeof cores->hash_seed);

@@ -35,6 +35,7 @@ struct cores_settings {
 
 struct cores {
         struct match_table *table;
+        size_t patterns_max; /* in it */
         unsigned count;
         size_t mailbox_bytes;
         size_t record_ids_max;  /* of the patterns of one event; with more, its receivers match it for themselves */

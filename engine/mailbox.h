@@ -59,8 +59,9 @@ struct mailbox_control {
                 uint64_t version; /* VISIBLE: match_version() when it had become so; DRAIN: over how many nanoseconds */
                 void *question;   /* QUESTION, ANSWER: the asker's, who leaves its parts to each reactor in turn */
         };
-        uint32_t text_bytes;
-        pattern_id id; /* VISIBLE, WITHDRAW */
+        uint16_t text_bytes;
+        uint16_t is_modest; /* SUBSCRIBE: may have one of the last places, see route.h */
+        pattern_id id;      /* VISIBLE, WITHDRAW */
 };
 
 struct mailbox {

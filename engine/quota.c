@@ -101,6 +101,11 @@ static uint64_t usage_of(const struct session *session, enum usage_kind kind)
         return sum > parting ? sum - parting : 0;
 }
 
+bool quota_is_modest(const struct session *session, uint64_t max)
+{
+        return session->usage == NULL || usage_of(session, USAGE_PATTERNS) < max;
+}
+
 static bool is_full(const struct session *session, enum usage_kind kind, uint64_t max)
 {
         return max != 0 && usage_of(session, kind) >= max;

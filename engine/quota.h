@@ -33,6 +33,8 @@ void quotas_fini(struct quotas *quotas);
 
 /* May the session subscribe to `pattern`? 0, QUOTA_PATTERNS or QUOTA_SHAPES. */
 int quota_check(const struct reactor *reactor, const struct session *session, struct span pattern);
+/* Has its user less than `max` patterns? Where there are no users nobody is told from anybody: true. */
+bool quota_is_modest(const struct session *session, uint64_t max);
 /* It has subscribed. 0 or -ENOMEM, and nothing has changed. */
 int quota_take(struct reactor *reactor, const struct session *session, const struct route *route);
 /* One of its subscriptions to the route goes. What was never taken is passed over. */

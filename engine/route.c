@@ -147,6 +147,16 @@ static int route_settle(struct routes *routes, struct route *route, pattern_id i
         return 0;
 }
 
+/* By the writer, for `reactor`. */
+static int routes_add(const struct routes *routes, struct span text, bool is_modest, unsigned reactor, pattern_id *id)
+{
+        size_t max = routes->cores->patterns_max, kept = max / ROUTE_KEPT_PART;
+        if (unlikely(match_patterns_count(routes->table) >= max - kept) && !is_modest &&
+            match_find(routes->table, text, MATCH_NATS) == PATTERN_NONE)
+                return -ENOSPC;
+        return match_add(routes->table, text, MATCH_NATS, reactor, id);
+}
+
 /* Puts the route into the matcher, or asks for it. */
 static int route_enter(struct routes *routes, struct route *route)
 {
@@ -155,7 +165,7 @@ static int route_enter(struct routes *routes, struct route *route)
                 return 0;
         }
         pattern_id id;
-        int error = match_add(routes->table, route_text(route), MATCH_NATS, routes->reactor, &id);
+        int error = routes_add(routes, route_text(route), route->is_modest, routes->reactor, &id);
         if (error != 0)
                 return error;
         error = route_settle(routes, route, id, match_version(routes->table));
@@ -165,11 +175,13 @@ static int route_enter(struct routes *routes, struct route *route)
 }
 
 /* The route of a pattern, made if need be; NULL: *error tells. */
-static struct route *route_get(struct routes *routes, struct span text, int *error)
+static struct route *route_get(struct routes *routes, struct span text, bool is_modest, int *error)
 {
         struct route *route = route_find(routes, text);
-        if (route != NULL)
+        if (route != NULL) {
+                route->is_modest |= is_modest; /* it counts while it is not asked for */
                 return route;
+        }
         *error = match_check(text, MATCH_NATS);
         if (*error != 0)
                 return NULL;
@@ -185,6 +197,7 @@ static struct route *route_get(struct routes *routes, struct span text, int *err
         list_init(&route->cohorts);
         list_init(&route->groups);
         list_init(&route->tell_link);
+        route->is_modest = is_modest;
         route->text_bytes = (uint16_t)text.size;
         span_copy(route->text, text);
         *error = route_enter(routes, route);
@@ -243,7 +256,8 @@ bool routes_tell(struct reactor *reactor)
                         struct mailbox_control ask = {.kind = MAILBOX_SUBSCRIBE,
                                                       .token = (uint64_t)(uintptr_t)route,
                                                       .text = route->text,
-                                                      .text_bytes = route->text_bytes};
+                                                      .text_bytes = route->text_bytes,
+                                                      .is_modest = route->is_modest};
                         if (routes->asks_out == MAILBOX_ASKS_MAX)
                                 return false; /* an answer will wake us */
                         if (!mailbox_tell(writer, &ask))
@@ -273,7 +287,8 @@ void route_ask(struct reactor *reactor, unsigned asker, const struct mailbox_con
                 return;
         }
         struct mailbox_control answer = {.kind = MAILBOX_VISIBLE, .token = asked->token, .id = PATTERN_NONE};
-        answer.error = match_add(table, span_of(asked->text, asked->text_bytes), MATCH_NATS, asker, &answer.id);
+        answer.error = routes_add(&reactor->routes, span_of(asked->text, asked->text_bytes), asked->is_modest, asker,
+                                  &answer.id);
         answer.version = match_version(table);
         bool is_told = mailbox_tell(reactor->out[asker], &answer);
         assert(is_told); /* MAILBOX_ASKS_MAX */
@@ -425,7 +440,8 @@ int route_subscribe(struct reactor *reactor, struct session *session, struct spa
         error = quota_check(reactor, session, subject);
         if (error != 0)
                 return error;
-        struct route *route = route_get(routes, subject, &error);
+        bool is_modest = quota_is_modest(session, routes->cores->patterns_max / ROUTE_KEPT_PART);
+        struct route *route = route_get(routes, subject, is_modest, &error);
         if (route == NULL)
                 return error;
         struct subscription *new = calloc(1, sizeof *new + sid.size);

@@ -36,6 +36,7 @@ struct route {
         struct map_node node; /* in routes->by_text */
         struct interest_row *rows; /* by sibling: of plain subscribers, one for each filter */
         struct list tell_link;     /* in routes->untold while the writer has to be told of it, or in routes->asked */
+        bool is_modest;            /* one of its first subscribers' users has few patterns */
         bool is_asked;             /* the writer has been told of it */
         bool is_withdrawn;         /* has left the pages: waits only for that */
         uint16_t text_bytes;
@@ -73,6 +74,9 @@ static inline struct span subscription_sid(const struct subscription *subscripti
         return span_of(subscription->sid, subscription->sid_bytes);
 }
 
+/* One part of so many of --max-patterns is kept for users who have less than that themselves: who takes all there is
+ * leaves the others some. */
+#define ROUTE_KEPT_PART 8
 #define ROUTE_PAGE_ROWS 1024
 
 /* A request that went to other reactors only: nobody has had it when all of them have given it back. Those that are

@@ -3,7 +3,9 @@ that when he leaves. Nothing of it may hold up others, or lose anything but what
 import json
 import os
 import signal
+import subprocess
 import tempfile
+import threading
 import time
 
 import users
@@ -16,6 +18,7 @@ it = suite.it
 
 SLOW = '$2b$10$/DGJofs0UMaleLn9sNoQzuyt7p3rqvBXttnBrhMMpK4Wph9zGFoki'  # plain, which takes a tenth of a second to see
 FULL = "-ERR 'maximum subscriptions exceeded'\r\n"
+VIOLATION = "-ERR 'Permissions Violation for Subscription to "
 SHAPES = "-ERR 'maximum subscriptions exceeded - too many positions of wildcards'\r\n"
 
 
@@ -128,6 +131,69 @@ def _():
         last = enter(server, 'ann')
         assert answers(last, 'SUB 1 1', 'SUB 2.> 2', 'SUB 3 3') == [] and answers(last, 'SUB *.4 4') == [FULL]
         last.close()
+
+
+@it('leaves others room for their patterns, whatever one user takes')
+def _():
+    with WithUsers('--max-patterns', '1000') as server:
+        greedy = [enter(server, 'ann') for _ in range(3)]
+        refused = []
+        for i, wire in enumerate(greedy):
+            refused += answers(wire, *[f'SUB greed.{i}.{j} {j}' for j in range(500)])
+        assert refused == [FULL] * len(refused) and 625 <= len(refused) <= 640, len(refused)
+        # An eighth was kept: for bob, and for ann as soon as she has but a little.
+        bob = enter(server, 'bob')
+        assert answers(bob, *[f'SUB bob.{i} {i}' for i in range(100)], 'PUB bob.7 2', 'ok') == ['MSG bob.7 7 2\r\nok\r\n']
+        assert answers(greedy[0], 'SUB more 1000', 'SUB greed.0.0 1001') == [FULL]
+        for wire in greedy[1:]:
+            wire.close()
+        for wire in [greedy[0], bob]:
+            wire.close()
+        until('all is gone', lambda: subscriptions(server) == 0)
+
+
+@it('serves others while one user tries every limit there is')
+def _():
+    flags = ('--max-user-patterns', '3000', '--max-user-shapes', '20', '--max-subscriptions', '1500')
+    with WithUsers(*flags) as server:
+        stars = ['.'.join('*' if bits >> i & 1 else 'a' for i in range(6)) for bits in range(64)]
+        attack = ['SUB ' + 'x' * 1025 + ' l', 'SUB ' + '.'.join('x' * 33) + ' d', 'SUB a..b e', 'SUB secret.a f']
+        attack += [f'SUB {shape} s{i}' for i, shape in enumerate(stars)]              # more shapes than a user may have
+        attack += [f'SUB p.{i} {i}' for i in range(2000)]                             # more than a connection may have
+        attack += [f'UNSUB {i}' for i in range(1000)] + [f'SUB q.{i} {i}' for i in range(1000)]
+        data = ''.join(line + '\r\n' for line in attack).encode()
+        greedy = [enter(server, 'ann') for _ in range(4)]
+        senders = [threading.Thread(target=wire.socket.sendall, args=(data,)) for wire in greedy]
+        for sender in senders:
+            sender.start()
+        bobs = [enter(server, 'bob') for _ in range(REACTORS)]
+        rounds = 0
+        while any(sender.is_alive() for sender in senders) or rounds < 20:
+            for bob in bobs:
+                n = rounds % 100
+                assert answers(bob, f'SUB mine.{n}.* 1', f'SUB mine.> g 2', f'PUB mine.{n}.x 2', 'ok') == [
+                    f'MSG mine.{n}.x 1 2\r\nok\r\n', f'MSG mine.{n}.x 2 2\r\nok\r\n'], rounds
+                assert answers(bob, 'UNSUB 1', 'UNSUB 2', f'PUB mine.{n}.x 2', 'no') == []
+            rounds += 1
+        for sender in senders:
+            sender.join()
+        said = {one.split('"')[0] for wire in greedy for one in answers(wire)}
+        assert said == {FULL, SHAPES, VIOLATION}, said
+        for wire in greedy + bobs:
+            wire.close()
+        until('all is gone', lambda: subscriptions(server) == 0)
+
+
+@it('tells applications of their limits, and lets them go on')
+def _():
+    with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+        json.dump({'users': [{'name': 'ann', 'password': users.PLAIN}]}, file)
+        file.flush()
+        with Watched('--users', file.name, '--max-user-patterns', '3', '--max-user-shapes', '1') as server:
+            done = subprocess.run(['node', '--no-warnings', os.path.join(os.path.dirname(__file__), 'clients', 'quotas.mjs')],
+                                  env=os.environ | {'E2E_ADDRESS': '%s:%d' % server.address}, capture_output=True, text=True,
+                                  timeout=SECONDS, check=False)
+            assert done.returncode == 0, done.stderr[:2000]
 
 
 @it('lets a client that comes again have what it had, while that is still being taken away')
