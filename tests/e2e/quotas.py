@@ -30,6 +30,7 @@ def metric(server, line):
 
 
 def subscriptions(server):
+    """As each reactor has counted them a moment ago: to be waited for."""
     return sum(reactor['subscriptions'] for reactor in server.json('/status')['reactors'])
 
 
@@ -215,7 +216,7 @@ def _():
         # 5 at once, and 10 more take a fifth of a second at least.
         assert answers(wire, *[f'SUB a.{i} {i}' for i in range(15)]) == []
         assert time.monotonic() - began >= 0.19
-        assert subscriptions(server) == 15
+        until('all are counted', lambda: subscriptions(server) == 15)
         assert metric(server, 'spate_subscribers_held_total{reason="rate"}') > 0
         assert 'event=subscriber_held' in server.log() and 'option=--subscribe-rate' in server.log()
         # What follows waits behind: an event that was sent after the SUB comes by it.
@@ -240,7 +241,7 @@ def _():
         lines = b''.join(b'SUB same %d\r\nSUB many.%d x%d\r\n' % (i, i, i) for i in range(count))
         wire.socket.sendall(lines)
         assert answers(wire) == []
-        assert subscriptions(server) == 2 * count + 1
+        until('all are counted', lambda: subscriptions(server) == 2 * count + 1)
         assert metric(server, 'spate_subscribers_held_total{reason="turn"}') > 0
         wire.socket.close()
         # While they go, nobody gets anything by them, and all else goes on.
@@ -258,6 +259,7 @@ def _():
         other.hear('PONG\r\n')
         wire.socket.sendall(b''.join(b'SUB jobs g %d\r\n' % i for i in range(20_000)))
         assert answers(wire) == []
+        until('all are counted', lambda: subscriptions(server) == 20_001)
         wire.socket.close()
         until('it begins to leave', lambda: subscriptions(server) < 20_001)
         other.say('PUB jobs 4', 'last')
