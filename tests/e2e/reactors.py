@@ -1,10 +1,12 @@
 """reactors: several in one server: who serves what, what crosses between them, and the limits they keep together. Part
 of the suite lifecycle. A client's id tells which reactor serves it: its upper 16 bits."""
+import itertools
 import os
 import re
 import signal
 import socket
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -74,6 +76,49 @@ def _():
             heard = reader.hear_count(3000)
             for number in range(3):
                 assert heard.count(f'MSG across.{number} 1 4\r\ndata\r\n') == 1000
+
+
+CAUSES = ['cause.a.b', 'cause.*.b', 'cause.>', '>', 'cause.a.b group', '*.a.b']
+CAUSE_ROUNDS = int(os.environ.get('E2E_ROUNDS') or 3)  # for each pair of reactors; more of them by hand
+
+
+def churn(wire, is_over):
+    """Others subscribe and leave meanwhile, with patterns of the same kinds."""
+    for i in itertools.count():
+        if is_over.is_set():
+            return
+        wire.say(*(line for sid in range(100) for line in (f'SUB cause.{i % 7}.{sid} {sid}', f'SUB cause.*.{sid}.> x{sid}')),
+                 *(line for sid in range(100) for line in (f'UNSUB {sid}', f'UNSUB x{sid}')))
+        wire.settle()
+
+
+@it('reaches who has heard that it subscribed, and none who has heard that it has not, from any reactor to any')
+def _():
+    count = 4
+    with Server('spate', flags=['--reactors', str(count)]) as server:
+        readers, writers, is_over = one_on_each(server, count), one_on_each(server, count), threading.Event()
+        churners = [threading.Thread(target=churn, args=(wire, is_over)) for wire in one_on_each(server, count)[1:3]]
+        for churner in churners:
+            churner.start()
+        try:
+            pairs = itertools.product(range(CAUSE_ROUNDS), readers, writers)
+            for number, (_, reader, writer) in enumerate(pairs):
+                # The same subject each time: what was found before must not be what is found now.
+                reader.say(f'SUB {CAUSES[number % len(CAUSES)]} {number}')
+                reader.settle()
+                writer.say('PUB cause.a.b 2', 'on')
+                writer.settle()
+                reader.say('PING')
+                reader.hear(f'MSG cause.a.b {number} 2\r\non\r\nPONG\r\n')
+                reader.say(f'UNSUB {number}')
+                reader.settle()
+                writer.say('PUB cause.a.b 3', 'off')
+                writer.settle()
+                reader.settle()
+        finally:
+            is_over.set()
+            for churner in churners:
+                churner.join()
 
 
 @it('delivers before its end what was published on another reactor')
