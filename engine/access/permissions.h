@@ -46,6 +46,7 @@ void permissions_free(struct permissions *permissions);
 
 /* NULL stands for no restrictions in all of these. */
 
+/* `subject`, here and below, is one that an event can have: subject_read() takes it. */
 bool permissions_may_publish(const struct permissions *permissions, struct span subject);
 /* `group` is empty for a subscription that is in none. A pattern that is not legal is refused where there is any rule.
  */
