@@ -67,6 +67,7 @@ struct lane {
         uint8_t format;           /* enum wire_format of its private events */
         uint8_t blocking;         /* enum lane_blocking */
         bool has_news;            /* something was skipped, and its peer was not told */
+        bool has_lost_news;       /* what told its peer of something skipped was skipped itself */
         uint64_t skipped_bytes;   /* all that was passed over so far */
         uint64_t elsewhere_bytes; /* see lane_sent_bytes() */
         /* Limits of the memory that what it has to take holds at worst: rather more than the bytes to be sent. */

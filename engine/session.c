@@ -386,11 +386,14 @@ static void session_tell_lag(struct reactor *reactor, struct session *session)
         const struct account *account = &session->peer.lane.account;
         struct event event = {.subject = SPAN(SESSION_LAG_SUBJECT)};
         char text[160];
+        /* What was told before may have been skipped as well, and nothing else with it: the sums are told again. */
+        bool has_lost_news = session->peer.lane.has_lost_news;
+        session->peer.lane.has_lost_news = false;
         if (session->lag_subscription == NULL || session->peer.state != PEER_OPEN)
                 return;
         for (size_t i = 0; i < array_count(lag_reasons); i++) {
                 uint64_t total = account->dropped[lag_reasons[i]], skipped = total - session->lag_told[i];
-                if (skipped == 0)
+                if (skipped == 0 && (!has_lost_news || total == 0))
                         continue;
                 session->lag_told[i] = total;
                 int size = snprintf(text, sizeof text,

@@ -5,11 +5,11 @@
 #include "engine/lag.h"
 
 #define DROPPABLE_POLICIES (UINT32_C(1) << LAG_DROP_OLDEST | UINT32_C(1) << LAG_CONFLATE)
+#define NOTICE_KIND STREAM_KIND(STREAM_REPLY | LAG_DROP_OLDEST << STREAM_LAG_SHIFT)
 /* Events, and replies that are marked so. */
 #define DROPPABLE_KINDS                                                                                                \
         (STREAM_KIND(STREAM_EVENT | LAG_DROP_OLDEST << STREAM_LAG_SHIFT) |                                             \
-         STREAM_KIND(STREAM_EVENT | LAG_CONFLATE << STREAM_LAG_SHIFT) |                                                \
-         STREAM_KIND(STREAM_REPLY | LAG_DROP_OLDEST << STREAM_LAG_SHIFT))
+         STREAM_KIND(STREAM_EVENT | LAG_CONFLATE << STREAM_LAG_SHIFT) | NOTICE_KIND)
 
 /* As much of an operation as is told of a loss. */
 struct sample {
@@ -34,7 +34,8 @@ struct skip {
         struct loss_told skipped, conflated;
         uint32_t number; /* of the next operation, as the conflation counts them */
         enum loss loss;
-        bool is_stuck; /* what comes next may not be dropped and cannot be copied */
+        bool is_stuck;      /* what comes next may not be dropped and cannot be copied */
+        bool has_lost_news; /* a notice of what was skipped before may be among what goes */
 };
 
 static uint64_t min_of(uint64_t a, uint64_t b)
@@ -120,6 +121,7 @@ static uint64_t skip_chunk(struct skip *skip, struct place place, uint64_t part_
                 }
                 skip->excess_bytes -= min_of(skip->excess_bytes, bytes);
                 skip->dropped_bytes += bytes;
+                skip->has_lost_news |= (place.chunk->kinds & NOTICE_KIND) != 0;
                 struct place last = {.chunk = place.chunk, .offset = first.offset + (uint32_t)bytes - 1};
                 loss_told_note(&skip->skipped, place_event_bytes(first, false), place_event_bytes(last, true));
                 return bytes;
@@ -144,6 +146,8 @@ static uint64_t skip_chunk(struct skip *skip, struct place place, uint64_t part_
                         if (is_event(flags)) {
                                 first_skipped = first_skipped.size == 0 ? operation : first_skipped;
                                 last_skipped = operation;
+                        } else {
+                                skip->has_lost_news = true;
                         }
                 } else if (skip_copy(skip, operation, flags)) {
                         *moved += is_event(flags);
@@ -347,7 +351,8 @@ uint64_t lane_skip(struct lanes *lanes, struct lane *lane, uint64_t limit_bytes,
         skip_reopen(&skip);
         lane_keep_sent(lane, sent_bytes);
         lane->skipped_bytes += skip.dropped_bytes;
-        lane->has_news |= skip.skipped.count + skip.conflated.count > 0;
+        lane->has_news |= skip.skipped.count + skip.conflated.count > 0 || skip.has_lost_news;
+        lane->has_lost_news |= skip.has_lost_news;
         loss_told_tell(&skip, &skip.skipped, loss);
         loss_told_tell(&skip, &skip.conflated, LOSS_CONFLATED);
         return skip.dropped_bytes + skip.looked_bytes;
