@@ -469,12 +469,15 @@ static __attribute__((noinline)) bool publish_wide(struct reactor *reactor, stru
                 else
                         lost_count++;
         }
-        bool is_nobody = *delivered == 0 && (targets & ~matched->plain) == 0 &&
+        /* Rights may change before a record is read: where somebody waits for an answer, who gets the record decides.
+         */
+        bool is_asked = *delivered == 0 && targets != 0 && event->reply.size > 0 && from->no_responders;
+        bool is_nobody = !is_asked && *delivered == 0 && (targets & ~matched->plain) == 0 &&
                          !publish_reaches_plain(routes, matched, event->subject);
         routes_count_lost(reactor, LOSS_OVER_LIMIT, lost_count);
         routes_count_lost(reactor, LOSS_MEMORY_SHED, left_out);
         if (unlikely(targets != 0)) {
-                if (!is_nobody && *delivered == 0 && event->reply.size > 0 && from->no_responders)
+                if (is_asked)
                         publish_ask_back(routes, &told, (uint32_t)__builtin_popcountll(targets));
                 publish_send(reactor, &told, targets);
         }
