@@ -344,13 +344,16 @@ static void print_sums(double began, unsigned kept)
         double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
         double wall = seconds_now() - began;
-        printf("%llu seeds, %llu of them with at least %d events, %d clients and %d reactors; %u kept ones\n"
+        uint64_t last = arguments.sim_case.seed;
+        for (unsigned i = 0; i < arguments.jobs; i++)
+                last = jobs[i].sim_case.seed > last ? jobs[i].sim_case.seed : last;
+        printf("%llu seeds up to %llu, %llu of them with at least %d events, %d clients and %d reactors; %u kept ones\n"
                "%llu events, %llu deliveries checked, %llu crossings, %llu times a publisher held, %llu 503, %llu "
                "skipped, "
                "%llu denied, %llu allocations refused\n"
                "%.1f s, %.1f s of CPU: %.0f seeds a minute, %.0f deliveries checked a CPU second\n",
-               (unsigned long long)sums.seeds, (unsigned long long)sums.whole, WHOLE_EVENTS, WHOLE_CLIENTS,
-               WHOLE_REACTORS, kept, (unsigned long long)sums.events, (unsigned long long)sums.delivered,
+               (unsigned long long)sums.seeds, (unsigned long long)last, (unsigned long long)sums.whole, WHOLE_EVENTS,
+               WHOLE_CLIENTS, WHOLE_REACTORS, kept, (unsigned long long)sums.events, (unsigned long long)sums.delivered,
                (unsigned long long)sums.crossings, (unsigned long long)sums.held, (unsigned long long)sums.unanswered,
                (unsigned long long)sums.skipped, (unsigned long long)sums.denied, (unsigned long long)sums.failures,
                wall, cpu, (double)sums.seeds / wall * 60, (double)sums.delivered / cpu);

@@ -45,8 +45,8 @@ static uint64_t things_count(const struct world *world)
         uint64_t subscriptions_count = 0;
         for (size_t i = 0; i < world->reactors_count; i++)
                 subscriptions_count += world->reactors[i]->routes.subscriptions_count;
-        return subscriptions_count * UINT64_C(0x9e3779b97f4a7c15) + peers_count(world) + (match_patterns_count(world->cores->table) << 16) +
-               (world_counter(world, COUNT_CLOSED_BROKEN) << 40);
+        return subscriptions_count * UINT64_C(0x9e3779b97f4a7c15) + peers_count(world) +
+               (match_patterns_count(world->cores->table) << 16) + (world_counter(world, COUNT_CLOSED_BROKEN) << 40);
 }
 
 /* ---- turns ---- */
