@@ -219,6 +219,8 @@ void clients_join(struct world *world)
         unsigned kind = (unsigned)random_below(&world->random, 5);
         for (unsigned i = 0; i < kind + 1; i++)
                 subscribe(world, index, (struct wish){.pattern = (uint8_t)((kind * 3 + i) % PATTERNS)});
+        if (random_chance(&world->random, 1, 3))
+                subscribe(world, index, (struct wish){.pattern = PATTERN_ALL});
         if (client->hoards)
                 hoard(world, index);
         clients_ping(world, index);
@@ -600,9 +602,11 @@ static void hear(struct world *world, size_t index)
                 sim_peer_drop(client->peer, taken);
                 client->waiting_bytes = size - taken;
         }
-        if (sim_peer_io(client->peer) != NULL)
+        if (!client->has_reactor && sim_peer_io(client->peer) != NULL) {
                 client->reactor = reactor_of(world, client->peer);
-        if (sim_peer_is_ended(client->peer) || sim_peer_is_broken(client->peer))
+                client->has_reactor = true;
+        }
+        if (!client->is_over && (sim_peer_is_ended(client->peer) || sim_peer_is_broken(client->peer)))
                 client->is_over = true;
 }
 

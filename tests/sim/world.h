@@ -84,6 +84,7 @@ struct promise {
 struct client {
         struct sim_peer *peer;
         bool echo, headers, no_responders, hears_lag, hoards;
+        bool has_reactor;
         bool is_over; /* it has ended, or wants to */
         bool is_shut; /* it has said its last */
         uint8_t user;
