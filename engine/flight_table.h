@@ -17,19 +17,19 @@
 /* clang-format off */
 /*      id              ring            name            number                                  more */
 #define FLIGHT_TABLE(ROW)                                                                                                     \
-        ROW(OPENED,     FLIGHT_RARE,    "opened",       "listener",                             "connections")                \
-        ROW(REFUSED,    FLIGHT_RARE,    "turned_away",  "reason:" FLIGHT_CLOSE_REASONS,         "connections")                \
-        ROW(CLOSED,     FLIGHT_RARE,    "closed",       "reason:" FLIGHT_CLOSE_REASONS,         "pending_bytes")              \
-        ROW(GONE,       FLIGHT_RARE,    "gone",         "connections",                          "")                           \
-        ROW(BROKEN,     FLIGHT_RARE,    "broken",       "errno",                                "")                           \
-        ROW(CUT,        FLIGHT_RARE,    "cut",          "reason:slow_consumer,lag_skip,conflated,over_limit,no_permission,"   \
+        ROW(OPENED,     FLIGHT_PEERS,   "opened",       "listener",                             "connections")                \
+        ROW(REFUSED,    FLIGHT_PEERS,   "turned_away",  "reason:" FLIGHT_CLOSE_REASONS,         "connections")                \
+        ROW(CLOSED,     FLIGHT_PEERS,   "closed",       "reason:" FLIGHT_CLOSE_REASONS,         "pending_bytes")              \
+        ROW(GONE,       FLIGHT_PEERS,   "gone",         "connections",                          "")                           \
+        ROW(BROKEN,     FLIGHT_PEERS,   "broken",       "errno",                                "")                           \
+        ROW(CUT,        FLIGHT_PEERS,   "cut",          "reason:slow_consumer,lag_skip,conflated,over_limit,no_permission,"   \
                                                         "invalid,draining,upgrade,transport_error,memory_shed", "pending_bytes") \
-        ROW(WATERMARK,  FLIGHT_RARE,    "watermark",    "step:calm,impatient,closed,cutting",   "used_bytes")                 \
-        ROW(FULL,       FLIGHT_RARE,    "mailbox_full", "reactors",                             "")                           \
-        ROW(ADOPTED,    FLIGHT_RARE,    "reloaded",     "edition",                              "")                           \
-        ROW(DRAINS,     FLIGHT_RARE,    "drains",       "connections",                          "spread_ns")                  \
-        ROW(LONG_TURN,  FLIGHT_RARE,    "long_turn",    "took_ns",                              "turn")                       \
-        ROW(NO_PLACE,   FLIGHT_RARE,    "no_descriptor", "accepts_refused",                     "connections")                \
+        ROW(WATERMARK,  FLIGHT_OWN,     "watermark",    "step:calm,impatient,closed,cutting",   "used_bytes")                 \
+        ROW(FULL,       FLIGHT_OWN,     "mailbox_full", "reactors",                             "")                           \
+        ROW(ADOPTED,    FLIGHT_OWN,     "reloaded",     "edition",                              "")                           \
+        ROW(DRAINS,     FLIGHT_OWN,     "drains",       "connections",                          "spread_ns")                  \
+        ROW(LONG_TURN,  FLIGHT_OWN,     "long_turn",    "took_ns",                              "turn")                       \
+        ROW(NO_PLACE,   FLIGHT_OWN,     "no_descriptor", "accepts_refused",                     "connections")                \
         ROW(RECEIVED,   FLIGHT_TRAFFIC, "received",     "bytes",                                "turn")                       \
         ROW(SUBSCRIBED, FLIGHT_TRAFFIC, "subscribed",   "subscriptions",                        "")                           \
         ROW(UNSUBSCRIBED, FLIGHT_TRAFFIC, "unsubscribed", "subscriptions",                      "")                           \

@@ -2,8 +2,10 @@
  * whoever has to find out afterwards why it crashed or hung: engine/postmortem writes it to a file.
  *
  *      now       the turn, when it began, its step, and whose input it is at
- *      rare      who came, who went and why, what was cut: the last FLIGHT_RECORDS
- *      traffic   what happens all the time, in a ring of its own, so that it does not wash away the rare
+ *      own       what befell the reactor itself: the last FLIGHT_RECORDS
+ *      peers     who came, who went and why, what was cut
+ *      traffic   what happens all the time; each in a ring of its own, so that a flood of the one does not wash away
+ *                the other
  *
  * What there is to record is a table of the product (engine/flight_table.h); this file only keeps four words each.
  * Written by its reactor with plain stores, read by anyone at any time: a record that was overwritten while it was read
@@ -17,7 +19,7 @@
 
 #define FLIGHT_RECORDS 2048 /* of a ring; a power of two */
 
-enum flight_ring { FLIGHT_RARE, FLIGHT_TRAFFIC, FLIGHT_RINGS };
+enum flight_ring { FLIGHT_OWN, FLIGHT_PEERS, FLIGHT_TRAFFIC, FLIGHT_RINGS };
 
 /* time_ns; whose; what it is, in the low byte, and a number above it; another number. */
 enum { FLIGHT_TIME, FLIGHT_WHO, FLIGHT_WHAT, FLIGHT_MORE, FLIGHT_WORDS };

@@ -24,7 +24,7 @@ static void a_note_is_kept_with_its_numbers_and_its_ring_alone(void **state)
         (void)state;
         assert_int_equal(flight_init(&flight), 0);
         flight_note(&flight, FLIGHT_TRAFFIC, 1, 255, 2, FLIGHT_NUMBER_MAX, UINT64_MAX);
-        assert_int_equal(flight_count(&flight, FLIGHT_RARE), 0);
+        assert_int_equal(flight_count(&flight, FLIGHT_PEERS), 0);
         assert_int_equal(flight_count(&flight, FLIGHT_TRAFFIC), 1);
         flight_copy(&flight, FLIGHT_TRAFFIC, 0, words, FLIGHT_WORDS);
         assert_int_equal(words[FLIGHT_TIME], 1);
@@ -75,7 +75,7 @@ static void *write_notes(void *context)
 {
         struct writing *writing = context;
         for (uint64_t i = 0; !writing->is_over; i++)
-                flight_note(&writing->flight, FLIGHT_RARE, i, i & 255, i, i, i);
+                flight_note(&writing->flight, FLIGHT_PEERS, i, i & 255, i, i, i);
         return NULL;
 }
 
@@ -83,9 +83,9 @@ static void *write_notes(void *context)
 static uint64_t copy_and_check(const struct flight *flight)
 {
         static uint64_t words[WORDS];
-        uint64_t whole = 0, before = flight_count(flight, FLIGHT_RARE);
-        flight_copy(flight, FLIGHT_RARE, 0, words, WORDS);
-        uint64_t after = flight_count(flight, FLIGHT_RARE);
+        uint64_t whole = 0, before = flight_count(flight, FLIGHT_PEERS);
+        flight_copy(flight, FLIGHT_PEERS, 0, words, WORDS);
+        uint64_t after = flight_count(flight, FLIGHT_PEERS);
         for (uint64_t i = before > FLIGHT_RECORDS ? before - FLIGHT_RECORDS : 0; i < before; i++) {
                 const uint64_t *record = words + (i % FLIGHT_RECORDS) * FLIGHT_WORDS;
                 if (!flight_is_whole(i, before, after))
@@ -106,7 +106,7 @@ static void whoever_reads_while_it_is_written_knows_what_is_whole(void **state)
         (void)state;
         assert_int_equal(flight_init(&writing.flight), 0);
         assert_int_equal(pthread_create(&writer, NULL, write_notes, &writing), 0);
-        for (int i = 0; i < 200 || flight_count(&writing.flight, FLIGHT_RARE) < 2 * FLIGHT_RECORDS; i++)
+        for (int i = 0; i < 200 || flight_count(&writing.flight, FLIGHT_PEERS) < 2 * FLIGHT_RECORDS; i++)
                 copy_and_check(&writing.flight);
         writing.is_over = true;
         pthread_join(writer, NULL);
