@@ -544,8 +544,8 @@ static const struct {
         enum workload workload;
         bool is_large;
 } attacks[] = {
-        {"harmless", WORKLOAD_HARMLESS, false},      {"1023 shapes", WORKLOAD_MANY_SHAPES, false},
-        {"junk", WORKLOAD_JUNK, false},              {"unselective", WORKLOAD_UNSELECTIVE, true},
+        {"harmless", WORKLOAD_HARMLESS, false},  {"1023 shapes", WORKLOAD_MANY_SHAPES, false},
+        {"junk", WORKLOAD_JUNK, false},          {"unselective", WORKLOAD_UNSELECTIVE, true},
         {"all masks", WORKLOAD_ALL_MASKS, true},
 };
 

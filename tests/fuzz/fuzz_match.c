@@ -16,11 +16,6 @@
 
 #include "matcher/table.h"
 #include "tests/oracle/match_oracle.h"
-
-static void check(bool fact);
-#define assert_true(fact) check(fact)
-#define assert_null(pointer) check((pointer) == NULL)
-#define assert_int_equal(a, b) check((a) == (b))
 #include "tests/oracle/match_rest.h"
 
 #define PATTERNS_MAX 64
