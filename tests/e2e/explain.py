@@ -3,6 +3,7 @@ the admin address and of the command."""
 import http.client
 import json
 import os
+import random
 import tempfile
 import urllib.parse
 
@@ -82,6 +83,39 @@ def _():
         publisher = client(server, 'PUB a.b 2', 'hi')
         until('all deliveries', lambda: sum(r['deliveries_matched'] for r in server.json('/status')['reactors']) == deliveries)
         publisher.close()
+        for wire in wires:
+            wire.close()
+
+
+def matches(pattern, subject):
+    wanted, tokens = pattern.split('.'), subject.split('.')
+    if wanted[-1] == '>':
+        return len(tokens) >= len(wanted) and all(one in ('*', token) for one, token in zip(wanted[:-1], tokens))
+    return len(wanted) == len(tokens) and all(one in ('*', token) for one, token in zip(wanted, tokens))
+
+
+@it('explains what matches among patterns of more shapes than are looked for one by one')
+def _():
+    chance = random.Random(1)
+    with Watched('--max-user-shapes', '0') as server:
+        # Most shapes have a pattern or two, some have many: they live in different parts of the matcher.
+        texts = {'.'.join(chance.choices(['abc', 'abd', '*'], k=chance.randint(1, 7))) + chance.choice(['', '', '.>']) for _ in range(1200)}
+        texts |= {f'abc.*.{i}' for i in range(300)} | {'>'}
+        texts, wires = sorted(texts), []
+        for part in range(3):
+            wires.append(client(server, *(f'SUB {text} {i}' for i, text in enumerate(texts[part::3]))))
+        for keep in (lambda text: True, lambda text: '>' not in text):
+            for _ in range(25):
+                subject = '.'.join(chance.choices(['abc', 'abd', 'Abc', 'abcd'], weights=[6, 6, 1, 1], k=chance.randint(1, 8)))
+                answer = asked(server, subject, limit=200)
+                expected = [text for text in texts if keep(text) and matches(text, subject)]
+                assert sorted(row['pattern'] for row in answer['patterns']) == expected, (subject, answer['patterns'])
+                assert answer['matches'] == answer['deliveries'] == len(expected), (subject, answer['deliveries'])
+                assert sorted(row['pattern'] for row in rows(answer, 'subscribers')) == expected, subject
+                assert not (expected and answer['nearest']) and not any(matches(row['pattern'], subject) for row in answer['nearest'])
+            for part, wire in enumerate(wires):
+                wire.say(*(f'UNSUB {i}' for i, text in enumerate(texts[part::3]) if '>' in text))
+                wire.settle()
         for wire in wires:
             wire.close()
 
