@@ -112,7 +112,8 @@ static const char *parser_hint(const yaml_parser_t *parser)
 static void parser_fault(struct document *document, const yaml_parser_t *parser, struct span text)
 {
         struct option_place place = place_of(parser->problem_mark), tab;
-        if (parser->error == YAML_MEMORY_ERROR)
+        /* libyaml does not always say that it was memory; of anything else it tells what. */
+        if (parser->error == YAML_MEMORY_ERROR || parser->problem == NULL)
                 document_out_of_memory(document, "what is in it");
         else if (parser->error == YAML_READER_ERROR)
                 fault_in_text(document, place_in(text, parser->problem_offset),
@@ -120,12 +121,10 @@ static void parser_fault(struct document *document, const yaml_parser_t *parser,
         else if (begins_with_tab(text, place.line, &tab) || begins_with_tab(text, place.line + 1, &tab))
                 fault_in_text(document, tab, "a tab stands where the line is indented; YAML takes only blanks there");
         else if (parser->context != NULL)
-                fault_in_text(document, place, "it is not YAML: %s, %s that begins in line %zu%s",
-                              parser->problem == NULL ? "unknown" : parser->problem, parser->context,
-                              parser->context_mark.line + 1, parser_hint(parser));
+                fault_in_text(document, place, "it is not YAML: %s, %s that begins in line %zu%s", parser->problem,
+                              parser->context, parser->context_mark.line + 1, parser_hint(parser));
         else
-                fault_in_text(document, place, "it is not YAML: %s%s",
-                              parser->problem == NULL ? "unknown" : parser->problem, parser_hint(parser));
+                fault_in_text(document, place, "it is not YAML: %s%s", parser->problem, parser_hint(parser));
 }
 
 static bool parser_begin(struct document *document, yaml_parser_t *parser, struct span text)

@@ -13,69 +13,9 @@
 #include <cmocka.h>
 
 #include "engine/reload.h"
+#include "tests/fault/faults.h"
 
 #define HASH "$2b$04$abcdefghijklmnopqrstuuXgr4nCRkMuJMGvpFSHxyB6f0bEZH2tm"
-
-/* ---- a heap that fails when it is told to ---- */
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define HAS_SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SANITIZER 1
-#endif
-
-static long heap_held; /* blocks that are there */
-
-#ifndef HAS_SANITIZER
-static long heap_left = -1; /* allocations until one fails; below 0: none does */
-
-/* glibc's, which the ones below stand in front of; a sanitizer has its own. */
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *block, size_t size);
-extern void __libc_free(void *block);
-
-static bool heap_fails(void)
-{
-        if (__atomic_load_n(&heap_left, __ATOMIC_RELAXED) < 0)
-                return false;
-        return __atomic_fetch_sub(&heap_left, 1, __ATOMIC_RELAXED) == 0;
-}
-
-static void *heap_count(void *block)
-{
-        if (block != NULL)
-                __atomic_add_fetch(&heap_held, 1, __ATOMIC_RELAXED);
-        return block;
-}
-
-void *malloc(size_t size)
-{
-        return heap_fails() ? NULL : heap_count(__libc_malloc(size));
-}
-
-void *calloc(size_t count, size_t size)
-{
-        return heap_fails() ? NULL : heap_count(__libc_calloc(count, size));
-}
-
-void *realloc(void *block, size_t size)
-{
-        if (heap_fails())
-                return NULL;
-        return block == NULL ? heap_count(__libc_malloc(size)) : __libc_realloc(block, size);
-}
-
-void free(void *block)
-{
-        if (block != NULL)
-                __atomic_sub_fetch(&heap_held, 1, __ATOMIC_RELAXED);
-        __libc_free(block);
-}
-#endif
 
 /* ---- a server's part of a reload ---- */
 
@@ -270,7 +210,7 @@ static void every_step_that_fails_leaves_all_as_it_was(void **state)
         for (size_t i = 0; i < array_count(rows); i++) {
                 char error[OPTIONS_ERROR_BYTES] = "";
                 struct users *users = NULL;
-                long held = heap_held;
+                long held = faults_heap_blocks();
                 unlink(path);
                 unlink(users_path);
                 if (rows[i].file != NULL)
@@ -281,7 +221,7 @@ static void every_step_that_fails_leaves_all_as_it_was(void **state)
                 if (strstr(error, rows[i].said) == NULL)
                         fail_msg("%s: wanted \"%s\", got \"%s\"", rows[i].what, rows[i].said, error);
                 expect_unchanged(&server, NULL, users);
-                assert_int_equal(heap_held, held);
+                assert_int_equal(faults_heap_blocks(), held);
         }
         /* None of it is in the way of what is right. */
         char error[OPTIONS_ERROR_BYTES];
@@ -293,7 +233,6 @@ static void every_step_that_fails_leaves_all_as_it_was(void **state)
         server_stop(&server);
 }
 
-#ifndef HAS_SANITIZER
 static void every_allocation_that_fails_leaves_all_as_it_was(void **state)
 {
         (void)state;
@@ -305,12 +244,12 @@ static void every_allocation_that_fails_leaves_all_as_it_was(void **state)
         write_file(path, other_file);
         write_file(users_path, other_users);
         for (;; number++) {
-                long held = heap_held;
-                heap_left = number;
+                long held = faults_heap_blocks();
+                faults_plan(FAULT_HEAP, (uint64_t)number + 1, 1);
+                faults_arm();
                 int failed = reload_quietly(&server, true, &users, error);
-                bool was_met = heap_left < 0;
-                heap_left = -1;
-                if (!was_met) {
+                faults_disarm();
+                if (faults_struck() == 0) {
                         assert_int_equal(failed, 0);
                         break;
                 }
@@ -325,14 +264,15 @@ static void every_allocation_that_fails_leaves_all_as_it_was(void **state)
                         continue;
                 }
                 assert_true(error[0] != '\0');
+                if (strstr(error, "not YAML") != NULL)
+                        fail_msg("said of a file for which there was no memory: %s", error);
                 expect_unchanged(&server, NULL, users);
-                assert_int_equal(heap_held, held);
+                assert_int_equal(faults_heap_blocks(), held);
         }
         assert_true(number > 50);
         expect_changed(&server, users);
         server_stop(&server);
 }
-#endif
 
 static void nothing_changes_when_nothing_has_changed(void **state)
 {
@@ -436,9 +376,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_step_that_fails_leaves_all_as_it_was),
-#ifndef HAS_SANITIZER
                 cmocka_unit_test(every_allocation_that_fails_leaves_all_as_it_was),
-#endif
                 cmocka_unit_test(nothing_changes_when_nothing_has_changed),
                 cmocka_unit_test(of_many_that_nobody_has_heard_of_the_last_is_told),
                 cmocka_unit_test(readers_see_one_whole_or_the_other),
