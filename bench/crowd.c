@@ -44,13 +44,14 @@ void crowd_fail(struct crowd *crowd, int exit_code, const char *format, ...)
 /* The names have one width, so that all frames of a run have one size. */
 void crowd_subject(const struct recipe *recipe, uint64_t index, char to[SUBJECT_BYTES_MAX])
 {
-        snprintf(to, SUBJECT_BYTES_MAX, recipe->wildcard ? "bench.%04u.x" : "bench.%04u", (unsigned)index % 10000);
+        snprintf(to, SUBJECT_BYTES_MAX, recipe->wildcard ? "%s.%04u.x" : "%s.%04u", recipe->prefix,
+                 (unsigned)index % 10000);
 }
 
 void crowd_pattern(const struct recipe *recipe, uint64_t index, char to[SUBJECT_BYTES_MAX])
 {
         if (recipe->wildcard)
-                snprintf(to, SUBJECT_BYTES_MAX, "bench.%04u.*", (unsigned)index % 10000);
+                snprintf(to, SUBJECT_BYTES_MAX, "%s.%04u.*", recipe->prefix, (unsigned)index % 10000);
         else
                 crowd_subject(recipe, index, to);
 }

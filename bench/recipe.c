@@ -39,6 +39,7 @@ void recipe_write_connect(const struct recipe *recipe, char to[CONNECT_BYTES_MAX
                  login);
 }
 
+#define PREFIX_BYTES_MAX 16
 #define SAMPLE_NS_MAX (60 * NS_PER_S)
 
 enum kind { KIND_COUNT, KIND_SIGNED, KIND_SECONDS, KIND_MS, KIND_US, KIND_BOOL, KIND_TEXT, KIND_FILE, KIND_TEXTS };
@@ -66,6 +67,8 @@ static const struct row rows[] = {
         {"publishers", KIND_COUNT, AT(publishers), 1, PUBLISHERS_MAX, "connections that publish  [1]"},
         {"subscribers", KIND_COUNT, AT(subscribers), 1, 1000000, "connections that subscribe  [100; abuse 5000]"},
         {"subjects", KIND_COUNT, AT(subjects), 1, SUBJECTS_MAX, "subjects, published in turn  [1; wildcard: 100]"},
+        {"prefix", KIND_TEXT, AT(prefix), 0, 0,
+         "first token of all subjects; another for each load on one server  [bench]"},
         {"wildcard", KIND_BOOL, AT(wildcard), 0, 0, "subscribe by patterns"},
         {"size", KIND_COUNT, AT(payload_bytes), STAMP_BYTES, 1 << 20, "payload bytes  [128]"},
         {"window", KIND_COUNT, AT(window), 1, 1 << 24,
@@ -374,6 +377,9 @@ static int recipe_check(struct recipe *recipe, char *error)
         }
         if (recipe->mode == MODE_SUBPUB && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "subpub needs nats://: a RESP subscriber may not publish");
+        if (recipe->prefix[0] == '\0' || strlen(recipe->prefix) > PREFIX_BYTES_MAX ||
+            strcspn(recipe->prefix, " .*>\t\r\n{}") != strlen(recipe->prefix))
+                return refuse(error, "--prefix is one token: at most 16 bytes, without dots, blanks and wildcards");
         if (recipe->mode == MODE_ABUSE && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "abuse needs nats://");
         if (recipe->mode == MODE_ABUSE && strcmp(recipe->attack, "half") != 0 &&
@@ -439,11 +445,12 @@ static int against_pid_parse(const char *text, int64_t *pid, char *error)
 int recipe_parse(struct recipe *recipe, int argc, char **argv, char error[RECIPE_ERROR_BYTES])
 {
         static char url_default[] = "nats://127.0.0.1:4222";
-        static char ws_dialect_default[] = "nats", attack_default[] = "half";
+        static char ws_dialect_default[] = "nats", attack_default[] = "half", prefix_default[] = "bench";
         *recipe = (struct recipe){
                 .url = url_default,
                 .ws_dialect = ws_dialect_default,
                 .attack = attack_default,
+                .prefix = prefix_default,
                 .publishers = 1,
                 .subscribers = 100,
                 .subjects = 1,

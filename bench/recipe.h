@@ -48,6 +48,7 @@ struct recipe {
         uint64_t subscribers;
         uint64_t subjects;
         bool wildcard; /* subscribe by pattern, one that matches exactly one of the subjects */
+        char *prefix;  /* first token of all subjects */
         uint64_t payload_bytes;
         uint64_t window; /* events a subject may be ahead of its slowest subscriber */
         uint64_t rate;   /* events a second, all publishers together */

@@ -2,6 +2,7 @@
 time is measured, only a lower bound is asked for: a busy machine may always be slower."""
 import contextlib
 import http.client
+import json
 import os
 import re
 import resource
@@ -12,7 +13,7 @@ import time
 
 from server import PATIENCE, Server
 from service import wait_for
-from suite import SECONDS, Suite, admin_of, works
+from suite import EXIT_OK, EXIT_USAGE, SECONDS, Suite, admin_of, spate, works
 from talk import Wire
 
 suite = Suite()
@@ -163,6 +164,24 @@ def _():
             works(server)
             for connection in crowd:
                 connection.close()
+
+
+@it('is rid of half-open connections at the deadline, and lets a flood of newcomers come and go')
+def _():
+    with Server('spate', flags=['--handshake-timeout', '1s']) as server, pair(server, 'calm.a') as (publisher, subscriber):
+        def attack(*words):
+            status, said = spate('bench', 'abuse', *words, '--json', f'nats://{server.address[0]}:{server.address[1]}')
+            assert status == EXIT_OK, said
+            publisher.say('PUB calm.a 2', 'ok')
+            publisher.settle()
+            subscriber.hear('MSG calm.a 1 2\r\nok\r\n')
+            return json.loads(said)
+        half = attack('--attack', 'half', '--subscribers', '100', '--wrong-hosts', '16', '--seconds', f'{20 * PATIENCE:g}')
+        assert half['opened'] == half['ended_by_server'] == 100 and half['open_at_end'] == 0, half
+        flood = attack('--attack', 'connects', '--rate', '500', '--wrong-hosts', '16', '--seconds', '1')
+        assert flood['opened'] > 0 and flood['ended_by_server'] == 0, flood
+        status, said = spate('bench', 'abuse', '--attack', 'whole')
+        assert status == EXIT_USAGE and '--attack is half or connects' in said, said
 
 
 @it('holds no more than two blocks of memory for who has not logged in, and cuts it off at the deadline, however it trickles')
