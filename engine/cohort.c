@@ -159,7 +159,9 @@ void cohort_flush(struct lanes *lanes, struct cohort *cohort)
                 lane->idle = false;
                 lane->place = place;
                 members_count++;
-                if (likely(lane->first == NULL && lane->lent_bytes == 0 && !lane->blocked && !lane->ended && is_all)) {
+                if (likely(lane->first == NULL && lane->lent_bytes == 0 && !lane->blocked && !lane->ended && is_all &&
+                           lanes->sends_left > 0)) {
+                        lanes->sends_left--;
                         lane->lent_bytes = bytes;
                         lane->sends_count = 1;
                         io_send(lanes->io, lane->id, pieces, pieces_count);

@@ -595,17 +595,26 @@ static void lane_send(struct lanes *lanes, struct lane *lane)
         lane_wait_for_release(lanes, lane);
 }
 
-void lanes_flush(struct lanes *lanes)
+/* Those that are ready, the first first, as long as there are any and some may be sent. */
+static void lanes_send_ready(struct lanes *lanes)
 {
-        list_for_each(&lanes->dirty, link) cohort_flush(lanes, list_entry(link, struct cohort, dirty_link));
-        list_for_each(&lanes->ready, link)
-        {
-                struct lane *lane = list_entry(link, struct lane, ready_link);
+        while (lanes->sends_left > 0 && !list_is_empty(&lanes->ready)) {
+                struct lane *lane = list_entry(lanes->ready.next, struct lane, ready_link);
                 list_remove(&lane->ready_link);
                 lane_send(lanes, lane);
+                lanes->sends_left--;
         }
+}
+
+bool lanes_flush(struct lanes *lanes, size_t sends_max)
+{
+        lanes->sends_left = sends_max;
+        /* Whoever was left over last time has waited longest. */
+        lanes_send_ready(lanes);
+        list_for_each(&lanes->dirty, link) cohort_flush(lanes, list_entry(link, struct cohort, dirty_link));
+        lanes_send_ready(lanes);
         assert(list_is_empty(&lanes->dirty));
-        assert(list_is_empty(&lanes->ready));
+        return list_is_empty(&lanes->ready);
 }
 
 /* The network took the lane's lowest `bytes`: moves on over closed spans and into the open one. Where the place comes

@@ -100,6 +100,7 @@ struct lanes {
         struct list waiting;    /* lanes, the longest waiting first */
         struct list patient;    /* the same, of those that may wait for ever: all they hold may be dropped */
         struct list lagging;    /* lanes beyond their limit, of which something may be dropped; oldest first */
+        size_t sends_left;      /* of this flush */
         struct list news;       /* lanes of which something was skipped, and that take something again */
         struct list blocking;   /* lanes that hold publishers, by when they end */
         uint64_t lag_bytes_max; /* how much memory may be held for a lane that falls behind */
@@ -138,9 +139,9 @@ void lanes_change_lag(struct lanes *lanes, uint64_t lag_bytes_max, uint64_t limi
                       uint64_t block_ns);
 /* Every lane must have been closed. Accepts a zeroed one. */
 void lanes_fini(struct lanes *lanes);
-/* Hands out everything that may go: dirty cohorts first, each to all its idle members, then the ready lanes. Ends a
- * turn. */
-void lanes_flush(struct lanes *lanes);
+/* Hands out what may go, to at most `sends_max` lanes: to those that are ready, then to the idle members of dirty
+ * cohorts, who are ready where that is too many. Ends a turn. false: some are left for the next. */
+bool lanes_flush(struct lanes *lanes, size_t sends_max);
 /* An event was owed to one of several readers, and none of them gets it: dropped, of nobody's lane. */
 void lanes_count_unowned(struct lanes *lanes, enum loss loss, uint64_t count);
 

@@ -53,6 +53,23 @@ static size_t reactor_spans_max(const struct reactor_settings *settings)
         return (size_t)settings->conns_max * 4 + 4096;
 }
 
+/* A flush to ten thousand is spread over turns of about so long, so that it does not hold up who asks something. */
+#define FLUSH_NS (10 * NS_PER_MS)
+#define FLUSH_SENDS_FIRST 1024
+#define FLUSH_SENDS_MIN 256
+#define FLUSH_SENDS_MAX 8192
+
+/* As many as the last flush says fit; a small one says nothing. */
+static void reactor_fit_flush(struct reactor *reactor)
+{
+        if (reactor->flush_sends < FLUSH_SENDS_MIN || reactor->flush_ns == 0)
+                return;
+        uint64_t fit = reactor->flush_sends * FLUSH_NS / reactor->flush_ns;
+        reactor->flush_sends_max = fit < FLUSH_SENDS_MIN   ? FLUSH_SENDS_MIN
+                                   : fit > FLUSH_SENDS_MAX ? FLUSH_SENDS_MAX
+                                                           : fit;
+}
+
 static void reactor_ring(void *sleeper)
 {
         io_wake(sleeper);
@@ -96,6 +113,7 @@ int reactor_new(struct reactor **out, const struct reactor_settings *settings, s
         list_init(&reactor->questions);
         list_init(&reactor->questions_due);
         reactor->finish_ns = PEER_FINISH_NS;
+        reactor->flush_sends_max = FLUSH_SENDS_FIRST;
         /* Those who are closed without a word need no slot here, but one of the backend's, for a turn. */
         reactor->settings.io.conns_max = reactor_slots(settings) + 2 * ACCEPTS_MAX;
         reactor->settings.io.accepts_max = ACCEPTS_MAX;
@@ -309,7 +327,7 @@ void reactor_push(struct reactor *reactor)
         /* What goes out may acknowledge what is in the mailboxes. */
         if (reactor->cores->count > 1)
                 mailboxes_publish(reactor->out, reactor->cores->count);
-        lanes_flush(&reactor->lanes);
+        lanes_flush(&reactor->lanes, SIZE_MAX);
         do {
                 count = io_push(reactor->io, events, PUSH_EVENTS_MAX);
                 for (int i = 0; i < count; i++)
@@ -650,7 +668,6 @@ static void reactor_adopt(struct reactor *reactor, const struct reactor_settings
 
 #define SAMPLE_NS (20 * NS_PER_MS)
 #define LONG_TURN_NS (50 * NS_PER_MS)
-
 static void reactor_count_turn(struct reactor *reactor, uint64_t turn_ns)
 {
         pulse_count_turn(&reactor->pulse, turn_ns);
@@ -693,8 +710,10 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         if (unlikely(published != NULL && published->edition != reactor->settings.edition))
                 reactor_adopt(reactor, published);
         /* With sends queued the poll does not sleep: its time is theirs. */
-        if (has_sends)
+        if (has_sends) {
                 reactor->flush_ns = io_clock_ns(io) - poll_began_ns;
+                reactor_fit_flush(reactor);
+        }
         reactor->pulse.turn_began_ns = has_sends ? poll_began_ns : io_now_ns(io);
         paces_begin_turn(reactor);
         partings_go_on(reactor);
@@ -734,8 +753,9 @@ int reactor_turn(struct reactor *reactor, uint64_t deadline_ns)
         /* Not whether there was anything to flush: all who want it may be waiting for their network. */
         uint64_t sends_before = io_statistics(io)->sends;
         flight_step(&reactor->flight, FLIGHT_IN_FLUSHES);
-        lanes_flush(&reactor->lanes);
-        reactor->has_sends = io_statistics(io)->sends != sends_before;
+        reactor->must_turn |= !lanes_flush(&reactor->lanes, reactor->flush_sends_max);
+        reactor->flush_sends = io_statistics(io)->sends - sends_before;
+        reactor->has_sends = reactor->flush_sends != 0;
         flight_step(&reactor->flight, FLIGHT_IN_COLLECTS);
         registry_collect(reactor);
         interests_collect(reactor->routes.interests);

@@ -151,11 +151,12 @@ struct reactor {
         uint8_t listen_number;                           /* that of the next reactor_listen() */
         uint64_t next_client_id;
         uint64_t started_ns, started_unix_ns;
-        uint64_t flush_ns;   /* what the last flush cost */
-        bool has_sends;      /* the last flush queued some */
-        uint64_t push_bytes; /* stream memory at which the turn sends before its end */
-        uint64_t finish_ns;  /* how long a connection that is told goodbye may take to hear it */
-        bool is_stopping;    /* draining: everyone is told, nobody new comes in */
+        uint64_t flush_ns;                     /* what the last flush cost */
+        uint64_t flush_sends, flush_sends_max; /* to how many it was, and may be */
+        bool has_sends;                        /* the last flush queued some */
+        uint64_t push_bytes;                   /* stream memory at which the turn sends before its end */
+        uint64_t finish_ns;                    /* how long a connection that is told goodbye may take to hear it */
+        bool is_stopping;                      /* draining: everyone is told, nobody new comes in */
         char server_id[24];
         char server_name[64];
         struct io_event events[REACTOR_EVENTS_MAX];

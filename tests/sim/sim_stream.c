@@ -877,7 +877,8 @@ static void turn(struct world *world, uint64_t wait_ns, void (*act)(struct world
         act(world);
         lanes_tend(&world->lanes, io_now_ns(world->io));
         take_cut_lanes(world);
-        lanes_flush(&world->lanes);
+        (void)lanes_flush(&world->lanes,
+                          io_now_ns(world->io) % 3 == 0 ? 2 : SIZE_MAX); /* some are left for the next turn */
         free_ended_groups(world);
         totals.turns++;
         if (totals.turns % 4 == 0)
