@@ -329,13 +329,13 @@ struct given {
         uint32_t sent_count; /* records that went to other reactors */
 };
 
-/* Finds another member for one name: `among` are the reactors to ask. Gives it the event here, or sends it. */
+/* Finds another member for one name: `among` are the reactors to ask. Gives it the event here, or sends it. Where there
+ * was a member and no room to ask (`is_full`: so far), and nobody else is found, the name's event is counted lost. */
 static void publish_pick_again(struct reactor *reactor, const struct session *from, struct mailbox_event *told,
                                const struct matched *matched, const struct queue_pick *wanted, uint64_t among,
-                               struct given *given)
+                               bool is_full, struct given *given)
 {
         struct routes *routes = &reactor->routes;
-        bool is_full = false;
         while (among != 0) {
                 publish_pick(reactor, from, told->event.subject, matched, among, wanted);
                 struct queue_pick *pick = routes->picks.picks_count == 0
@@ -373,16 +373,17 @@ static void publish_pick_again(struct reactor *reactor, const struct session *fr
 
 #define FAILED_MAX 16 /* names of one event that are tried again: each of them walks all groups of the event */
 
-/* A member for each of these names, on another reactor than the one that has failed. */
+/* A member for each of these names, on another reactor than the one that has failed: of `full` for want of room. */
 static void publish_try_again(struct reactor *reactor, const struct session *from, const struct mailbox_event *told,
                               const struct matched *matched, const struct queue_pick *failed, size_t failed_count,
-                              uint64_t among, struct given *given)
+                              uint64_t among, uint64_t full, struct given *given)
 {
         for (size_t i = 0; i < failed_count; i++) {
                 uint64_t failer = (uint64_t)1 << failed[i].reactor;
                 struct mailbox_event again = *told;
                 again.tried |= failer;
-                publish_pick_again(reactor, from, &again, matched, &failed[i], among & ~failer, given);
+                publish_pick_again(reactor, from, &again, matched, &failed[i], among & ~failer, (full & failer) != 0,
+                                   given);
         }
 }
 
@@ -486,7 +487,7 @@ static __attribute__((noinline)) bool publish_wide(struct reactor *reactor, stru
         if (unlikely(failed_count > 0)) {
                 struct mailbox_event again =
                         told_of(routes, event, from->peer.lane.id, 0, MAILBOX_QUEUES_ONLY, matched);
-                publish_try_again(reactor, from, &again, matched, failed, failed_count, matched->grouped, &given);
+                publish_try_again(reactor, from, &again, matched, failed, failed_count, matched->grouped, 0, &given);
                 if ((told.flags & MAILBOX_ASKED) != 0 && given.here_count + given.sent_count > 0)
                         publish_forget_request(routes, told.request);
         }
@@ -672,7 +673,7 @@ static void publish_give_again(struct reactor *reactor, const struct session *fr
         }
         routes_count_lost(reactor, LOSS_OVER_LIMIT, lost_count);
         given->here_count += lost_count > 0;
-        publish_try_again(reactor, from, told, matched, failed, failed_count, among, given);
+        publish_try_again(reactor, from, told, matched, failed, failed_count, among, full, given);
 }
 
 /* Instead of one reactor, `more_count` + 1 may give it back. */
