@@ -94,6 +94,13 @@ static bool let_others(void *context)
         return true;
 }
 
+/* Its core is somebody else's for so long. */
+static void keep_away(struct world *world, size_t number, uint64_t ns)
+{
+        world->away_until_ns[number] = io_clock_ns(world->io[0]) + ns;
+        sim_keep_away(world->io[number], world->away_until_ns[number]);
+}
+
 /* The draws of each turn, and of each act, are its own: what was left out before changes none of them. */
 static void draw_anew(struct world *world, uint64_t kind, uint64_t number)
 {
@@ -107,8 +114,7 @@ static void turn(struct world *world, uint64_t ns_max)
         if (random_chance(&world->random, 1, 50) && world->reactors_count > 1 && !world->is_settling &&
             world_has(world, TWIST_AWAY)) {
                 size_t away = random_below(&world->random, world->reactors_count);
-                world->away_until_ns[away] = io_clock_ns(world->io[0]) + random_below(&world->random, 5 * NS_PER_MS);
-                sim_keep_away(world->io[away], world->away_until_ns[away]);
+                keep_away(world, away, random_below(&world->random, 5 * NS_PER_MS));
         }
         size_t number = draw_reactor(world, REACTORS_MAX);
         if (number == REACTORS_MAX)
@@ -254,16 +260,23 @@ static void drain(struct world *world)
         world->is_draining = true;
         world->events_max = world->events_count + random_below(&world->plan, DRAIN_EVENTS_MAX);
         size_t turns = 0, drain_at = random_below(&world->plan, 200);
-        uint64_t drain_ns = random_below(&world->plan, NS_PER_S);
+        uint64_t drain_ns = NS_PER_S >> random_below(&world->plan, 12);
+        uint64_t away_ns = random_below(&world->plan, 40 * NS_PER_MS);
+        bool is_one_away = random_chance(&world->plan, 1, 2) && world->reactors_count > 1;
         for (; turns < 400000 && (turns <= drain_at || peers_count(world) > 0 || match_patterns_count(table) > 0);
              turns++) {
                 resume_all(world);
                 draw_anew(world, 3, turns);
                 size_t index = random_below(&world->random, world->clients_count);
+                for (int i = 0; turns >= drain_at && i < 4 && !world->clients[index].is_over; i++)
+                        clients_publish(world, index);
                 if (turns >= drain_at / 2 && !world->clients[index].is_over)
                         clients_publish(world, index);
                 if (random_chance(&world->random, 1, 10))
                         askers_ask(world);
+                /* One that hears of it late goes on to publish to those who take their leave. */
+                if (turns == drain_at && is_one_away && world_has(world, TWIST_AWAY))
+                        keep_away(world, 1 + random_below(&world->random, world->reactors_count - 1), away_ns);
                 if (turns == drain_at) {
                         struct epoch_reader *before = epoch_switch(world->readers[0]);
                         reactor_drain(world->reactors[0], 10 * NS_PER_S, drain_ns);
