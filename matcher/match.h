@@ -49,8 +49,8 @@ void match_table_free(struct match_table *table);
  * means the same. Adding a (pattern, reactor) twice is
  * harmless: the caller counts its subscribers itself. 0, -EINVAL (not a legal pattern of the dialect), -E2BIG (longer
  * than MATCH_SUBJECT_BYTES_MAX or deeper than MATCH_TOKENS_MAX), -ENOSPC (patterns_max are in use, or
- * no id is left because too many are retiring, or as many globs begin alike as are let), -ENOMEM. After an error
- * nothing has changed. */
+ * no id is left because too many are retiring, or as many globs begin alike as are let, or patterns of rare shapes have
+ * eight tokens of their own on average), -ENOMEM. After an error nothing has changed. */
 int match_add(struct match_table *table, struct span pattern, enum match_dialect dialect, unsigned reactor,
               pattern_id *id);
 /* The writer says that `reactor` has no subscriber of `id` any more. When it was the last, the pattern is withdrawn. */
