@@ -8,16 +8,17 @@
 #include "bench/logins.h"
 #include "bench/progress.h"
 #include "bench/stallwatch.h"
+#include "bench/standing.h"
 #include "bench/usage.h"
 #include "engine/base/clock.h"
 
 #define GATES 8 /* more than a subscriber can be ahead of the slowest */
 #define GRANT_FREE_EVENTS 65536
 #define TURN_WAIT_NS (20 * NS_PER_MS)
-#define LOGINS_WAIT_NS (500 * NS_PER_US)
-#define SAMPLE_PINGS_MAX 3   /* a server sends one at the beginning; --sample takes at most a minute */
-#define SPAN_NS_MIN NS_PER_S /* in less, it may be chance that nothing comes */
-#define SLICES_MAX 200       /* of a long run; a short one has slices of SLICE_NS */
+#define BESIDE_WAIT_NS (500 * NS_PER_US) /* where something else is looked after as well */
+#define SAMPLE_PINGS_MAX 3               /* a server sends one at the beginning; --sample takes at most a minute */
+#define SPAN_NS_MIN NS_PER_S             /* in less, it may be chance that nothing comes */
+#define SLICES_MAX 200                   /* of a long run; a short one has slices of SLICE_NS */
 #define SLICE_NS (100 * NS_PER_MS)
 #define SILENCE_NS_MAX (15 * NS_PER_S)  /* nothing comes although something is due: give up */
 #define DRAIN_SILENCE_NS (2 * NS_PER_S) /* at the end: what has not come by then is lost */
@@ -37,8 +38,9 @@ struct mark {
 struct fan {
         struct crowd crowd;
         const struct recipe *recipe;
-        struct logins *logins; /* NULL: none */
-        struct series *series; /* the report's; NULL before the measured span */
+        struct logins *logins;     /* NULL: none */
+        struct standing *standing; /* NULL: none */
+        struct series *series;     /* the report's; NULL before the measured span */
         struct progress progress;
         struct stallwatch *watch; /* NULL: nobody stalls for good, or the kernel does not tell */
         uint64_t gate;            /* how many gates everybody has passed */
@@ -188,7 +190,7 @@ static void fan_turn(struct fan *fan)
         }
         if (fan->recipe->gather_ns != 0 && !fan->is_stopping)
                 nanosleep(&(struct timespec){.tv_nsec = (long)fan->recipe->gather_ns}, NULL);
-        uint64_t wait_ns_max = fan->logins != NULL ? LOGINS_WAIT_NS : TURN_WAIT_NS;
+        uint64_t wait_ns_max = fan->logins != NULL || fan->recipe->change_rate != 0 ? BESIDE_WAIT_NS : TURN_WAIT_NS;
         crowd_turn(&fan->crowd, wait_ns < wait_ns_max ? wait_ns : wait_ns_max);
         if (fan->recipe->stall_count != 0 && !fan->is_stopping)
                 stallers_turn(fan, fan->crowd.now_ns);
@@ -212,11 +214,22 @@ static void fan_mark(struct fan *fan, struct mark *mark)
                            (long long)fan->recipe->server_pid);
 }
 
+/* Those that stand beside the load. */
+static void fan_beside(struct fan *fan)
+{
+        char error[512];
+        int failure = standing_turn(fan->standing, fan->crowd.now_ns, fan->crowd.deliveries, error);
+        if (failure != 0)
+                crowd_fail(&fan->crowd, failure, "%s", error);
+}
+
 static void fan_turn_until(struct fan *fan, uint64_t until_ns)
 {
         struct crowd *crowd = &fan->crowd;
         while (clock_monotonic_ns() < until_ns && crowd->failure == 0) {
                 fan_turn(fan);
+                if (fan->series != NULL && fan->standing != NULL)
+                        fan_beside(fan);
                 if (fan->series != NULL)
                         series_turn(fan->series, crowd->now_ns, crowd->published, crowd->deliveries);
                 progress_turn(&fan->progress, crowd->now_ns,
@@ -420,6 +433,12 @@ static void fan_load(struct fan *fan, struct report *report)
         const struct recipe *recipe = fan->recipe;
         struct crowd *crowd = &fan->crowd;
         struct mark from, to;
+        if (recipe->standing != 0) {
+                char error[512];
+                int failure = standing_new(&fan->standing, recipe, error);
+                if (failure != 0)
+                        crowd_fail(crowd, failure, "%s", error);
+        }
         fan_settle(fan);
         if (crowd->failure != 0)
                 return;
@@ -469,6 +488,8 @@ static void fan_load(struct fan *fan, struct report *report)
         }
         if (fan->logins != NULL)
                 logins_report(fan->logins, report);
+        if (fan->standing != NULL)
+                standing_report(fan->standing, report);
         if (fan->watch != NULL)
                 stallwatch_report(fan->watch, report);
         report_faults(fan, report);
@@ -501,6 +522,7 @@ int fan_run(const struct recipe *recipe, struct report *report, char error[512])
         int failure = fan->crowd.failure;
         snprintf(error, 512, "%s", fan->crowd.error);
         logins_free(fan->logins);
+        standing_free(fan->standing);
         stallwatch_free(fan->watch);
         crowd_fini(&fan->crowd);
         free(fan);

@@ -105,6 +105,10 @@ static const struct row rows[] = {
          "loopback addresses they, or those of abuse, come from; 0: our own  [0]"},
         {"attack", KIND_TEXT, AT(attack), 0, 0,
          "of abuse: half (open, and trickling) or connects (and gone again)  [half]"},
+        {"standing", KIND_COUNT, AT(standing), 0, 100000000,
+         "subscriptions beside the load that get no event (fan, wildcard)  [0]"},
+        {"changes", KIND_COUNT, AT(change_rate), 0, 10000000,
+         "of these, SUBs and UNSUBs a second, every other half second; told: how that is to the rest  [0]"},
         {"churn", KIND_COUNT, AT(churn_rate), 0, 1000000, "SUBs, UNSUBs and readers leaving, a second  [500]"},
         {"abrupt", KIND_COUNT, AT(abrupt_per_mille), 0, 900, "of 1000 of these, connections that break off  [0]"},
         {"seed", KIND_COUNT, AT(seed), 0, 1LL << 53, "of what happens to whom in churn  [1]"},
@@ -395,6 +399,14 @@ static int recipe_check(struct recipe *recipe, char *error)
                 return refuse(error, "drain ends the server: --repeats is for the other modes");
         if (recipe->login_rate != 0 && recipe->target.protocol != PROTOCOL_NATS)
                 return refuse(error, "--wrong-logins is for nats://");
+        if (recipe->standing != 0 && recipe->mode != MODE_FAN && recipe->mode != MODE_WILDCARD)
+                return refuse(error, "--standing is for fan and wildcard");
+        if (recipe->standing != 0 && recipe->target.protocol != PROTOCOL_NATS)
+                return refuse(error, "--standing is for nats://");
+        if (recipe->standing != 0 && target_is_websocket(&recipe->target))
+                return refuse(error, "--standing is not for ws://");
+        if (recipe->change_rate != 0 && recipe->standing == 0)
+                return refuse(error, "--changes needs subscriptions that change: --standing");
         if (recipe->stall_count != 0 && recipe->stall_count >= recipe->subscribers)
                 return refuse(error, "--stall-count must leave at least one subscriber that reads");
         if (recipe->stall_count != 0 && recipe->mode != MODE_FAN && !recipe_is_open_loop(recipe) &&

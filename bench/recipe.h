@@ -71,6 +71,8 @@ struct recipe {
         uint64_t login_rate;        /* wrong logins a second beside the load; 0: none */
         uint64_t login_hosts;       /* from so many loopback addresses in turn; 0: from our own */
         char *attack;               /* of abuse: "half" or "connects" */
+        uint64_t standing;          /* subscriptions beside the load, which no event is for */
+        uint64_t change_rate;       /* of these, SUBs and UNSUBs a second, every other half second */
         uint64_t churn_rate;        /* SUBs, UNSUBs and readers leaving, a second */
         uint64_t abrupt_per_mille;  /* of these, connections that break off */
         uint64_t seed;

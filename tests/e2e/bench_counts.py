@@ -52,6 +52,33 @@ class FaultyServer(StandIn):
         self.events += 1
 
 
+class SteadyServer(FaultyServer):
+    """Knows what stands beside the load, by its names, and what of it has changed."""
+
+    def __init__(self):
+        self.standing = {}
+        self.strays = 0
+        super().__init__({})
+
+    def obey(self, connection, words, body):
+        if words[0] == b"SUB" and b"standing." in words[1]:
+            self.strays += words[2] in self.standing or words[1] in self.standing.values()
+            self.standing[words[2]] = words[1]
+        elif words[0] == b"UNSUB":
+            self.strays += self.standing.pop(words[1], None) is None
+        else:
+            super().obey(connection, words, body)
+
+
+def check_standing(bench):
+    server = SteadyServer()
+    code, report = run(bench, server, *FAN, "--standing", "40", "--changes", "400", "--seconds", "2.2")
+    expect("with subscriptions beside it the stream is whole", (code, report["lost"], report["standing"]), (0, 0, 40))
+    expect("each of those that change makes room for another", (len(server.standing), server.strays), (40, 0))
+    expect("they have changed", report["changes"] > 100, True)
+    expect("what came meanwhile is told beside the rest", report["changing_to_resting"] > 0, True)
+
+
 def run_fan(bench, faults, *arguments):
     code, report = run(bench, FaultyServer(faults), *FAN, *arguments)
     return code, {key: report[key] for key in ("lost", "duplicated", "reordered", "corrupted", "cut")}, report
@@ -78,6 +105,7 @@ def main():
     expect("a loss shows in the bytes, too", (code, counts), (1, dict(none, lost=2)))
     code, counts, _ = run_fan(bench, {3: (2, "double")}, "--sample", "2")
     expect("and so does a double", (code, counts), (1, dict(none, duplicated=1)))
+    check_standing(bench)
 
 
 if __name__ == "__main__":
