@@ -21,6 +21,8 @@
 #define NOTES_WORDS 4
 #define RING_IDS ((uint64_t)1 << 16)
 #define LONG_IDS_MAX (RING_IDS / 16)
+#define LARGE (MATCH_BATCH_MAX / 2) /* a batch */
+#define PART_MAX (65536 / 4)
 
 struct cache_line {
         _Alignas(CACHE_LINE) struct subject_key key;
@@ -103,31 +105,26 @@ static inline bool line_read(const struct cache *cache, const struct cache_line 
         return true;
 }
 
-/* How two words differ: not at all, or in any bit. */
-static inline uint64_t differ(const uint8_t *a, const uint8_t *b)
+typedef uint64_t lane __attribute__((vector_size(16)));
+
+static inline lane differ(const uint8_t *a, const uint8_t *b)
 {
-        uint64_t word, other;
-        memcpy(&word, a, sizeof word);
-        memcpy(&other, b, sizeof other);
-        return word ^ other;
+        lane left, right;
+        memcpy(&left, a, sizeof left);
+        memcpy(&right, b, sizeof right);
+        return left ^ right;
 }
 
-/* From the end on, where subjects differ mostly; a step that would begin in front of them begins with them. The sizes
- * are equal. */
+/* The sizes are equal. Lanes may overlap: the last ends where the subject does. */
 static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
 {
-        const size_t word = sizeof(uint64_t), step = 2 * sizeof(uint64_t);
-        if (unlikely(size < step)) {
-                if (size < word)
-                        return size > 0 && memcmp(a, b, size) == 0;
-                return (differ(a, b) | differ(a + size - word, b + size - word)) == 0;
-        }
-        for (size_t rest = size - step;; rest = rest < step ? 0 : rest - step) {
-                if ((differ(a + rest, b + rest) | differ(a + rest + word, b + rest + word)) != 0)
-                        return false;
-                if (rest == 0)
-                        return true;
-        }
+        if (unlikely(size < sizeof(lane)))
+                return memcmp(a, b, size) == 0;
+        size_t last = size - sizeof(lane);
+        lane found = differ(a + last, b + last);
+        for (size_t at = 0; at < last; at += sizeof(lane))
+                found |= differ(a + at, b + at);
+        return (found[0] | found[1]) == 0;
 }
 
 static inline bool is_kept(struct span subject)
@@ -135,8 +132,9 @@ static inline bool is_kept(struct span subject)
         return subject.size - 1 < WHOLE_BYTES_MAX; /* and more than none */
 }
 
-/* What comes for the second time, or finds its line empty or old, gets a place there. */
-static __attribute__((noinline)) void place_find(struct cache *cache, uint64_t all, struct span subject,
+/* What comes for the second time, or finds its line empty or old, gets a place there; false: a stranger, it has none.
+ */
+static __attribute__((noinline)) bool place_find(struct cache *cache, uint64_t all, struct span subject,
                                                  struct subject_key key, struct cache_place *place)
 {
         struct cache_tags *tags = tags_of(cache, key);
@@ -145,11 +143,12 @@ static __attribute__((noinline)) void place_find(struct cache *cache, uint64_t a
         if (tags->kept != tag && tags->kept != 0 && tags->seen != tag) {
                 tags->seen = tag;
                 place->stamp = 0;
-                return;
+                return false;
         }
         place->key = key;
         place->first = (uint16_t)stamps_of_first(&table->secrets, subject);
         place->stamp = all + stamps_each(&table->stamps, stamps_of_whole(key), place->first);
+        return true;
 }
 
 /* `all` was read in front of the batch: earlier is never wrong. */
@@ -175,6 +174,23 @@ static inline void remember(struct cache *cache, struct span subject, struct sub
         }
 }
 
+/* A large batch is matched for little more than it takes to ask for it here. Where many of it have not been seen
+ * before, only one of sixteen is asked for, to see whether that has changed. What is unknown because it has grown old,
+ * or is new to an empty cache, does not count: it will be known soon. A small batch is worth asking for in any case. */
+static inline bool is_passed_by(struct cache *cache, size_t count)
+{
+        return count >= LARGE && cache->strange_part > PART_MAX && ++cache->passed_by % 16 != 0;
+}
+
+static inline void count_strange(struct cache *cache, size_t count, uint32_t strange)
+{
+        if (count < LARGE)
+                return;
+        /* Of 65536, a mean that forgets in sixteen batches. */
+        int32_t part = (int32_t)(strange * 65536 / (uint32_t)count);
+        cache->strange_part += (part - cache->strange_part) / 16;
+}
+
 /* `whole` is whole_key(), or what it comes to on this CPU. */
 static inline __attribute__((always_inline)) struct cache_answer
 find(struct cache *cache, const struct span *subjects, size_t count, struct cache_result *results,
@@ -183,13 +199,12 @@ find(struct cache *cache, const struct span *subjects, size_t count, struct cach
         struct cache_answer answer = {.unknown = 0};
         struct subject_key key = cache->last_key;
         struct span distinct = SPAN_NONE; /* the last that was not the same */
-        uint32_t bit = 1, bit_distinct = 0;
+        uint32_t bit = 1, bit_distinct = 0, strange = 0;
         uint64_t all = stamps_all(&cache->table->stamps);
-        for (size_t i = 0; i < count; i++)
-                __builtin_prefetch(subjects[i].bytes);
         for (size_t i = 0; i < count; i++, bit <<= 1) {
                 struct span subject = subjects[i];
-                if (subject.size == distinct.size && is_same(subject.bytes, distinct.bytes, subject.size)) {
+                if (subject.size == distinct.size && subject.size > 0 &&
+                    is_same(subject.bytes, distinct.bytes, subject.size)) {
                         if (unlikely(answer.unknown & bit_distinct))
                                 answer.same |= bit;
                         else
@@ -207,11 +222,12 @@ find(struct cache *cache, const struct span *subjects, size_t count, struct cach
                         key = whole(&cache->table->secrets, subject);
                 if (likely(look(cache, all, key, &results[i])))
                         continue;
-                place_find(cache, all, subject, key, &places[i]);
+                strange += !place_find(cache, all, subject, key, &places[i]);
                 answer.unknown |= bit;
         }
         if (likely(is_kept(distinct)) && (cache->last_bytes == UINT32_MAX || !subject_key_equal(key, cache->last_key)))
                 remember(cache, distinct, key);
+        count_strange(cache, count, strange);
         return answer;
 }
 
@@ -228,7 +244,7 @@ struct cache_answer cache_find(struct cache *cache, const struct span *subjects,
 {
         assert(count >= 1);
         assert(count <= MATCH_BATCH_MAX);
-        if (unlikely(cache->lines == NULL)) {
+        if (unlikely(cache->lines == NULL) || is_passed_by(cache, count)) {
                 for (size_t i = 0; i < count; i++)
                         places[i].stamp = 0;
                 return (struct cache_answer){.unknown = ((uint32_t)1 << count) - 1};

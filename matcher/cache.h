@@ -6,7 +6,8 @@
  *
  * A line is found by a keyed hash and replaced without a search, so nobody who does not know the secret can choose whom
  * to push out, and what does push others out costs them a match, no more. It is replaced only by a subject that comes
- * for the second time: those that come once leave a tag, and never touch a line. It grows old by the subject's stamp
+ * for the second time: those that come once leave a tag, and never touch a line; and while many of those that come in
+ * large batches were never seen, such batches are hardly asked for. It grows old by the subject's stamp
  * (matcher/stamps.h): a change of patterns that cannot match it leaves it alone, and nothing is ever swept.
  *
  * Identity is the hash's 128 bits, as it is the matcher's own for patterns: to compare the text would take a second
@@ -31,6 +32,8 @@ struct cache {
         uint64_t mask;               /* how many lines there are, less one */
         pattern_id *ring;            /* results of many ids, one behind the other */
         uint64_t ring_end;           /* ever */
+        int32_t strange_part;        /* of large batches, lately: of 65536 */
+        uint32_t passed_by;          /* of those, how many were not asked for */
         struct subject_key last_key; /* of the last subject, if that was short enough to keep */
         uint32_t last_bytes;
         uint8_t last[CACHE_LAST_BYTES];

@@ -256,6 +256,38 @@ static void the_last_subject_of_a_batch_grows_old_as_any_other(void **state)
         world_fini(&world);
 }
 
+/* Asks for sixteen topics from `first` on, and keeps what is to be kept; how many were unknown. */
+static size_t ask_sixteen(struct world *world, size_t first)
+{
+        struct cache_result results[MATCH_BATCH_MAX];
+        struct cache_place places[MATCH_BATCH_MAX];
+        struct cache_answer answer = cache_find(&world->cache, world->topics + first, MATCH_BATCH_MAX, results, places);
+        for (size_t i = 0; i < MATCH_BATCH_MAX; i++)
+                if (answer.unknown >> i & 1)
+                        cache_keep(&world->cache, &places[i], &(struct cache_result){.ids_count = 0});
+        return (size_t)__builtin_popcount(answer.unknown);
+}
+
+static void large_batches_of_strangers_pass_by_until_they_are_known(void **state)
+{
+        (void)state;
+        static struct world world;
+        world_init(&world, 4);
+        for (size_t i = 0; i + MATCH_BATCH_MAX <= TOPICS; i += MATCH_BATCH_MAX)
+                assert_int_equal(ask_sixteen(&world, i), MATCH_BATCH_MAX);
+        cache_fini(&world.cache);
+        assert_int_equal(cache_init(&world.cache, world.table, 1024), 0);
+        world.cache.strange_part = 65536;
+        size_t batches_count = 0;
+        for (size_t known = 0; known < 16; batches_count++)
+                known = ask_sixteen(&world, 0) == 0 ? known + 1 : 0;
+        /* Those that were asked for meanwhile, one of sixteen, and as many more as it takes to forget. */
+        assert_true(batches_count > 100);
+        assert_true(batches_count < 1000);
+        assert_true(knows(&world, world.topics[0]));
+        world_fini(&world);
+}
+
 static void a_cache_without_lines_knows_nothing(void **state)
 {
         (void)state;
@@ -332,6 +364,7 @@ int main(void)
                 cmocka_unit_test(a_long_result_is_forgotten_when_others_have_come_round),
                 cmocka_unit_test(the_same_subject_in_a_batch_is_asked_for_once),
                 cmocka_unit_test(the_last_subject_of_a_batch_grows_old_as_any_other),
+                cmocka_unit_test(large_batches_of_strangers_pass_by_until_they_are_known),
                 cmocka_unit_test(a_cache_without_lines_knows_nothing),
                 cmocka_unit_test(every_byte_and_the_size_are_part_of_a_key),
                 cmocka_unit_test(texts_of_one_byte_repeated_have_keys_of_their_own),
