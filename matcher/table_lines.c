@@ -14,7 +14,7 @@
 #define GROW_LINES_A_CHANGE 2
 #define FILTER_WORDS_MIN 64
 #define FILTER_BITS 16             /* for each key, at least, when it is made */
-#define FILTER_BITS_FULL 8         /* fewer, and it is made anew */
+#define FILTER_SHARE_FULL 4        /* one in so many is set, and it is made anew */
 #define PAGE_BYTES ((size_t)65536) /* at most, on any machine */
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -129,8 +129,11 @@ static void filter_add(struct lines *lines, uint64_t key_lo)
 {
         _Atomic uint64_t *word = &lines->filter[filter_word(lines, key_lo)];
         uint64_t before = atomic_load_explicit(word, memory_order_relaxed);
-        atomic_store_explicit(word, before | filter_bits(key_lo), memory_order_release);
-        lines->filtered_count++;
+        uint64_t more = filter_bits(key_lo) & ~before;
+        if (more == 0)
+                return;
+        atomic_store_explicit(word, before | more, memory_order_release);
+        lines->filter_bits += (size_t)__builtin_popcountll(more);
 }
 
 /* Room has been made sure of. */
@@ -235,7 +238,7 @@ int index_make_room(struct lines_index *index, size_t more)
         struct lines *lines = index_lines(index);
         size_t wanted = index->entries_count + more;
         bool is_tight = wanted * 100 > lines_slots(lines) * GROW_PERCENT;
-        bool is_blurred = lines->filtered_count * FILTER_BITS_FULL > filter_bytes(lines) * 8;
+        bool is_blurred = lines->filter_bits * FILTER_SHARE_FULL > filter_bytes(lines) * 8;
         if (likely(!is_tight && !is_blurred))
                 return 0;
         if (index->growing == NULL) {

@@ -29,14 +29,14 @@ static_assert(sizeof(struct line) == CACHE_LINE, "a line is a cache line");
 
 /* What readers look into: the lines, and a filter that says of most keys that they are not there. Made, grown and
  * replaced as one. The filter has words of 64 bits, two of which stand for a key; patterns without wildcards are not in
- * it. Their bits stay when patterns go: when too many have, all is copied. */
+ * it. Their bits stay when patterns go, for when they come again: when too many are set, all is copied. */
 struct lines {
         struct epoch_retired retired;
         size_t mask; /* one less than how many, a power of two */
         struct line *line;
         size_t filter_mask;
         _Atomic uint64_t *filter;
-        size_t filtered_count; /* keys that were put in; the writer's */
+        size_t filter_bits; /* that are set; the writer's */
 };
 
 /* What of a key is kept and looked at. Whole keys never collide and marks hardly ever, so tests build the matcher again
