@@ -18,11 +18,16 @@
 #endif
 #endif
 
+struct subject;
+struct subject_secrets;
+
 struct match_form {
         const char *name;
         bool is_aes;
         size_t shapes_hot; /* at one depth; what has more goes to the cold tree */
         bool (*is_supported)(void);
+        /* As subject_read(). */
+        bool (*read)(struct subject *subject, const struct subject_secrets *secrets, struct span text);
         size_t (*match)(const struct match_table *table, const struct span *subjects, size_t subjects_count,
                         pattern_id *ids, size_t ids_max, struct match_set *sets);
 };

@@ -104,8 +104,12 @@ static bool is_supported(void)
         return true;
 }
 
-const struct match_form form_portable = {
-        .name = "portable", .is_aes = false, .shapes_hot = 32, .is_supported = is_supported, .match = round_match};
+const struct match_form form_portable = {.name = "portable",
+                                         .is_aes = false,
+                                         .shapes_hot = 32,
+                                         .is_supported = is_supported,
+                                         .read = subject_read,
+                                         .match = round_match};
 
 size_t forms(const struct match_form *found[FORMS_MAX])
 {

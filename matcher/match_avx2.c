@@ -155,6 +155,10 @@ static bool is_supported(void)
                __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
 }
 
-const struct match_form form_avx2 = {
-        .name = "avx2", .is_aes = true, .shapes_hot = 64, .is_supported = is_supported, .match = round_match};
+const struct match_form form_avx2 = {.name = "avx2",
+                                     .is_aes = true,
+                                     .shapes_hot = 64,
+                                     .is_supported = is_supported,
+                                     .read = subject_read,
+                                     .match = round_match};
 #endif

@@ -299,6 +299,16 @@ static inline FORM_TARGET size_t form_beginnings(const struct subject_secrets *s
         return count;
 }
 
+/* A pattern without wildcards is read as subjects are. */
+static FORM_TARGET bool read_whole(struct subject *subject, const struct subject_secrets *secrets, struct span text)
+{
+        struct read_constants constants = read_constants(secrets);
+        if (!form_read(subject, secrets, &constants, text) && !form_read_any(subject, secrets, text))
+                return false;
+        subject->all = form_whole(subject);
+        return true;
+}
+
 /* Not every compiler's __builtin_cpu_supports() knows of it. */
 static bool has_vaes(void)
 {
@@ -314,6 +324,10 @@ static bool is_supported(void)
                __builtin_cpu_supports("aes") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
-const struct match_form form_avx512 = {
-        .name = "avx512", .is_aes = true, .shapes_hot = 128, .is_supported = is_supported, .match = round_match};
+const struct match_form form_avx512 = {.name = "avx512",
+                                       .is_aes = true,
+                                       .shapes_hot = 128,
+                                       .is_supported = is_supported,
+                                       .read = read_whole,
+                                       .match = round_match};
 #endif

@@ -282,7 +282,8 @@ static bool read_plain(struct pattern_read *pattern, const struct match_table *t
 {
         struct subject subject;
         if (dialect == MATCH_PREFIX || text.size == 0 || text.size > MATCH_SUBJECT_BYTES_MAX ||
-            (dialect != MATCH_EXACT && has_wildcards(text, dialect)) || !subject_read(&subject, &table->secrets, text))
+            (dialect != MATCH_EXACT && has_wildcards(text, dialect)) ||
+            !table->form->read(&subject, &table->secrets, text))
                 return false;
         pattern->text = text;
         pattern->shape = (struct shape){.tokens_count = (uint8_t)subject.tokens_count, .tail = TAIL_NONE};

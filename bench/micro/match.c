@@ -435,6 +435,19 @@ static void change(struct churn *churn, size_t which)
         }
 }
 
+/* Alone, so that nothing but the changes is counted. */
+static void come_and_go_alone(void *context, uint64_t operations)
+{
+        struct churn *churn = context;
+        for (uint64_t i = 0; i < operations; i++) {
+                change(churn, random_below(&churn->random, CHURN_COUNT));
+                if (i % CHURN_A_TURN == 0) {
+                        epoch_quiescent();
+                        match_collect(churn->load.table);
+                }
+        }
+}
+
 static void come_and_go(void *context, uint64_t operations)
 {
         struct churn *churn = context;
@@ -645,11 +658,18 @@ int main(int argc, char **argv)
         for (size_t size = 0; size < array_count(sizes); size++)
                 add_size(&rows, loads, &loads_count, size);
         add_attacks(&rows, loads, &loads_count);
-        static struct churn churn[2];
+        static struct churn churn[3];
         for (size_t i = 0; i < array_count(churn); i++) {
                 churn[i].load.workload = WORKLOAD_MIXED;
-                churn[i].load.patterns_max = sizes[i + 1].count;
-                struct micro_row *row = rows_add(&rows, "churn", sizes[i + 1].name, "a change beside a reader");
+                churn[i].load.patterns_max = sizes[i].count;
+                struct micro_row *row = rows_add(&rows, "churn", sizes[i].name, "a change alone");
+                row->work = come_and_go_alone;
+                row->prepare = prepare_churn;
+                row->context = &churn[i];
+                row->is_large = sizes[i].is_large;
+                if (!row->is_large)
+                        continue;
+                row = rows_add(&rows, "churn", sizes[i].name, "a change beside a reader");
                 row->work = come_and_go;
                 row->prepare = prepare_churn;
                 row->facts = churn_facts;
