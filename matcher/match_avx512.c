@@ -132,7 +132,7 @@ read_groups(struct subject *subject, const struct subject_secrets *secrets, size
 static __attribute__((noinline)) FORM_TARGET bool read_long(struct subject *subject,
                                                             const struct subject_secrets *secrets, struct span text)
 {
-        if (text.size == 0 || text.size > 127)
+        if (text.size > 127)
                 return false;
         struct read_constants constants = read_constants(secrets);
         uint32_t size = (uint32_t)text.size;
@@ -162,7 +162,7 @@ static inline __attribute__((always_inline)) FORM_TARGET bool form_read(struct s
                                                                         struct span text)
 {
         if (unlikely(text.size - 1 > 62))
-                return read_long(subject, secrets, text);
+                return false;
         uint32_t size = (uint32_t)text.size;
         struct text_bytes bytes = {.is_long = false};
         /* Bytes that are masked off are not read, so that the next page may be missing. All behind is dots. */
@@ -181,6 +181,8 @@ static inline __attribute__((always_inline)) FORM_TARGET bool form_read(struct s
 static inline FORM_TARGET bool form_read_any(struct subject *subject, const struct subject_secrets *secrets,
                                              struct span text)
 {
+        if (text.size >= 64 && read_long(subject, secrets, text))
+                return true;
         subject->all_known = true;
         return aes_read(subject, secrets, text);
 }

@@ -386,19 +386,21 @@ static inline FORM_TARGET bool gather(struct batch *batch)
         memset(round->passed, 0, sizeof round->passed);
         round->rows_count = round->words_done = round->keys_count = 0;
         bool is_full = false;
+        bool may_be_plain = batch->byte_program == NULL;
         while (!is_full && batch->next_subject < batch->subjects_count) {
-                size_t next_subject = batch->next_subject;
-                if (likely(batch->byte_program == NULL && batch->next_block == 0)) {
+                const struct program *next = batch->programs[batch->next_subject];
+                size_t room = ROUND_ROWS - round->rows_count;
+                bool is_begun = batch->next_block > 0;
+                if (likely(may_be_plain && !is_begun && next->plain_rows[0] <= room)) {
                         gather_plainly(batch);
-                        if (batch->next_subject < batch->subjects_count)
-                                gather_deeply(batch);
-                        if (batch->next_subject < batch->subjects_count)
-                                gather_wholes(batch);
+                } else if (may_be_plain && !is_begun && next->is_whole_only && room > 0) {
+                        gather_wholes(batch);
+                } else if (may_be_plain && !is_begun && next->plain_rows[1] <= room) {
+                        gather_deeply(batch);
+                } else {
+                        is_full = !gather_subject(batch);
+                        batch->next_subject += !is_full;
                 }
-                if (batch->next_subject > next_subject)
-                        continue;
-                is_full = !gather_subject(batch);
-                batch->next_subject += !is_full;
         }
         while (round->words_done * ROUND_WORD < round->rows_count)
                 list_word(round, batch->lines->line, batch->lines->mask);
@@ -793,7 +795,13 @@ static FORM_TARGET size_t round_match(const struct match_table *table, const str
         batch.byte_program = atomic_load_explicit(&table->byte_program, memory_order_acquire);
         struct cold_walk walk;
         walk.mode = COLD_NOT_YET;
-        struct found found = {.ids = ids, .ids_max = ids_max};
+        struct found found;
+        found.ids = ids;
+        found.ids_count = 0;
+        found.ids_max = ids_max;
+        found.sets_done = 0;
+        for (size_t i = 0; i < subjects_count; i++)
+                found.ends[i] = found.reactors[i] = 0;
 
         read_subjects(&batch);
         /* Behind the programs: what one of them looks for in lines may be in those alone that came before it. */

@@ -435,12 +435,25 @@ static void change(struct churn *churn, size_t which)
         }
 }
 
+/* Which is to come or go, one ahead: a text that comes off the network has just been read. */
+static size_t draw_next(struct churn *churn)
+{
+        size_t next = random_below(&churn->random, CHURN_COUNT);
+        __builtin_prefetch(&churn->texts[next]);
+        __builtin_prefetch(&churn->texts[next].size);
+        __builtin_prefetch(&churn->ids[next]);
+        return next;
+}
+
 /* Alone, so that nothing but the changes is counted. */
 static void come_and_go_alone(void *context, uint64_t operations)
 {
         struct churn *churn = context;
+        size_t next = draw_next(churn);
         for (uint64_t i = 0; i < operations; i++) {
-                change(churn, random_below(&churn->random, CHURN_COUNT));
+                size_t which = next;
+                next = draw_next(churn);
+                change(churn, which);
                 if (i % CHURN_A_TURN == 0) {
                         epoch_quiescent();
                         match_collect(churn->load.table);
@@ -455,14 +468,10 @@ static void come_and_go(void *context, uint64_t operations)
         atomic_store(&churn->is_over, false);
         if (pthread_create(&reader, NULL, read_beside, churn) != 0)
                 abort();
-        size_t next = random_below(&churn->random, CHURN_COUNT);
+        size_t next = draw_next(churn);
         for (uint64_t i = 0; i < operations; i++) {
-                /* A text that comes off the network has just been read. */
                 size_t which = next;
-                next = random_below(&churn->random, CHURN_COUNT);
-                __builtin_prefetch(&churn->texts[next]);
-                __builtin_prefetch(&churn->texts[next].size);
-                __builtin_prefetch(&churn->ids[next]);
+                next = draw_next(churn);
                 bool is_sampled = i % CHURN_SAMPLED == 0;
                 uint64_t start_ns = is_sampled ? clock_monotonic_ns() : 0;
                 change(churn, which);
