@@ -533,3 +533,52 @@ def _(server):
             assert data, heard
             heard += data
         wire.close()
+
+
+BOB = '"verbose":false,"user":"bob","pass":"plain"'
+OPERATIONS = ['PUB open.door 4\r\nleak', 'HPUB open.door 12 16\r\nNATS/1.0\r\n\r\nleak', 'SUB open.door 7', 'SUB > 7', 'SUB open.door group 7', 'UNSUB 7', 'UNSUB 7 1',
+              'PING', 'PONG', 'INFO {}', '+OK', "-ERR 'x'", 'MSG open.door 7 4\r\nleak', 'RPUB open.door 4\r\nleak', 'LS+ open.door', '', ' ', '\t', 'CONNECTED', 'C']
+
+
+@attack('every operation in front of the login, and behind one that was refused', users='usual')
+def _(server):
+    watcher = Wire(server)
+    watcher.say('CONNECT {%s}' % BOB, 'SUB open.door 1')
+    watcher.settle()
+    for before in ('', 'CONNECT {"verbose":false,"user":"bob","pass":"wrong"}\r\n', 'CONNECT {"verbose":false,"user":"nobody","pass":"x"}\r\n',
+                   'CONNECT {"verbose":false}\r\n'):
+        crowd = []
+        for operation in OPERATIONS:
+            connection = server.connect()
+            crowd.append(connection)
+            pour(connection, f'{before}{operation}\r\nPUB open.door 4\r\nleak\r\nPING\r\n'.encode())
+        for operation, connection in zip(OPERATIONS, crowd):
+            heard = read_until_end(connection, 5)
+            assert heard is not None, f'{before + operation!r}: the connection stays'
+            assert b'PONG' not in heard and b'MSG' not in heard and b'+OK' not in heard, (before + operation, heard)
+            connection.close()
+    # Nothing of all that came through.
+    watcher.settle()
+    watcher.close()
+
+
+@attack('a second login that is wrong takes away what the first one gave', users='usual')
+def _(server):
+    if server.kind == 'reference':
+        raise NotHere('nats-server lets a client go on that says CONNECT again without a login')
+    watcher = Wire(server)
+    watcher.say('CONNECT {%s}' % BOB, 'SUB second.door 1')
+    watcher.settle()
+    for again in ('{"verbose":false,"user":"bob","pass":"wrong"}', '{"verbose":false}', '{"verbose":false,"auth_token":"guess"}', '{', ''):
+        with server.connect() as connection:
+            pour(connection, ('CONNECT {%s}\r\nPING\r\nCONNECT %s\r\nPUB second.door 4\r\nleak\r\nPING\r\n' % (BOB, again)).encode())
+            heard = read_until_end(connection, 5)
+            assert heard is not None and heard.count(b'PONG') == 1, (again, heard)
+    # The same one again is let in again.
+    connection = Wire(server)
+    connection.say('CONNECT {%s}' % BOB, 'CONNECT {%s}' % BOB, 'PUB second.door 2', 'ok')
+    connection.settle()
+    watcher.hear('MSG second.door 1 2\r\nok\r\n')
+    watcher.settle()
+    for wire in (connection, watcher):
+        wire.close()
