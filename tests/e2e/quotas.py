@@ -199,10 +199,10 @@ def _():
 
 @it('lets a client that comes again have what it had, while that is still being taken away')
 def _():
-    with WithUsers('--max-user-patterns', '30000') as server:
+    with WithUsers('--max-user-patterns', '10000') as server:
         for _ in range(3):
             wire = enter(server, 'ann')
-            wire.socket.sendall(b''.join(b'SUB data.%d %d\r\n' % (i, i) for i in range(30_000)))
+            wire.socket.sendall(b''.join(b'SUB data.%d %d\r\n' % (i, i) for i in range(10_000)))
             assert answers(wire) == []
             wire.socket.close()
         until('all is gone', lambda: subscriptions(server) == 0)
@@ -274,7 +274,7 @@ def _():
         for i in range(3):
             wire = enter(server, 'ann')
             bob = enter_beside(server, wire, 'bob')
-            wire.socket.sendall(b''.join(b'SUB secret.> %d\r\nSUB many.%d x%d\r\n' % (j, j, j) for j in range(20_000)))
+            wire.socket.sendall(b''.join(b'SUB secret.> %d\r\nSUB many.%d x%d\r\n' % (j, j, j) for j in range(8_000)))
             assert answers(wire) == []
             wire.socket.close()
             before = server.log().count('event=users_reloaded')
@@ -308,11 +308,11 @@ def _():
 
 @it('ends well with clients that are leaving, or held')
 def _():
-    server = Watched('--subscribe-rate', '10', '--subscribe-burst', '60k', '--drain-timeout', '1s')
+    server = Watched('--subscribe-rate', '10', '--subscribe-burst', '20k', '--drain-timeout', '1s')
     wire, held = enter(server), enter(server)
-    wire.socket.sendall(b''.join(b'SUB many.%d %d\r\n' % (i, i) for i in range(50_000)))
+    wire.socket.sendall(b''.join(b'SUB many.%d %d\r\n' % (i, i) for i in range(15_000)))
     assert answers(wire) == []
-    held.socket.sendall(b''.join(b'SUB many.%d %d\r\n' % (i, i) for i in range(61_000)))
+    held.socket.sendall(b''.join(b'SUB many.%d %d\r\n' % (i, i) for i in range(21_000)))
     until('it is held', lambda: metric(server, 'spate_subscribers_held_total{reason="rate"}') > 0)
     wire.socket.close()
     assert server.stop(signal.SIGTERM) == 0, server.log()
