@@ -214,7 +214,6 @@ static inline size_t take_row(struct batch *batch)
 {
         size_t row = batch->round.rows_count++;
         batch->round.subject[row] = (uint8_t)batch->next_subject;
-        batch->round.globs[row] = 0;
         return row;
 }
 
@@ -384,6 +383,8 @@ static inline FORM_TARGET bool gather(struct batch *batch)
 {
         struct round *round = &batch->round;
         memset(round->passed, 0, sizeof round->passed);
+        if (unlikely(batch->byte_program != NULL))
+                memset(round->globs, 0, sizeof round->globs);
         round->rows_count = round->words_done = round->keys_count = 0;
         bool is_full = false;
         bool may_be_plain = batch->byte_program == NULL;
@@ -577,8 +578,8 @@ static inline void cold_visit(struct batch *batch, struct cold_walk *walk, struc
         struct cold_step next = {.node = star, .depth = step.depth + 1, .subject = step.subject};
         cold_push(walk, cold, next, is_deeper & (star != COLD_NONE));
 
-        /* Behind the last token there may be anything, but it may be read. */
-        struct subject_key token = subject->tokens[step.depth];
+        /* Behind the last token there may be anything: of the last itself, again, nothing comes either. */
+        struct subject_key token = subject->tokens[step.depth - !is_deeper];
         struct subject_key key = cold_edge(cold, step.node, token);
         uint64_t literals = atomic_load_explicit(&node->literals, memory_order_acquire);
         bool has_literal = (literals & cold_literal(token)) != 0, may_have = filter_has(walk->lines, key.lo);

@@ -136,6 +136,8 @@ static void a_change_makes_old_what_it_may_match_and_little_else(void **state)
                 check_stale(&world, rows[i].stale, others_max, "a touch");
                 learn_all(&world);
                 match_remove(world.table, id, 1);
+                check_stale(&world, rows[i].stale, others_max, "a reactor less");
+                learn_all(&world);
                 match_remove(world.table, id, 0);
                 check_stale(&world, rows[i].stale, others_max, "withdrawn");
                 learn_all(&world);
