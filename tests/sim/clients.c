@@ -258,7 +258,8 @@ void clients_act(struct world *world, size_t index)
         } else if (choice < 740) {
                 struct wish wish = {.pattern = (uint8_t)random_below(&world->random, PATTERNS)};
                 if (random_chance(&world->random, 1, 4) && world_has(world, TWIST_GROUPS))
-                        wish.group = (uint8_t)(1 + random_below(&world->random, SUBJECT_GROUPS - 1));
+                        wish = (struct wish){.pattern = wish.pattern % 5, /* few, so that groups have members */
+                                             .group = (uint8_t)(1 + random_below(&world->random, SUBJECT_GROUPS - 1))};
                 subscribe(world, index, wish);
         } else if (choice < 800) {
                 unsubscribe(world, index);

@@ -88,6 +88,11 @@ static bool let_others(void *context)
         const struct bell *bell = &world->cores->core[world->asleep].bell;
         must(world->reactors_count == 1 || atomic_load(&bell->is_asleep), "reactor %zu sleeps where no bell wakes it",
              world->asleep);
+        for (size_t i = 0; i < world->reactors_count; i++) {
+                const struct mailbox *mailbox = world->reactors[world->asleep]->in[i];
+                must(mailbox == NULL || mailbox_is_empty(mailbox), "reactor %zu sleeps on mail of reactor %zu",
+                     world->asleep, i);
+        }
         if (number == REACTORS_MAX)
                 return false;
         turn_reactor(world, number, random_below(&world->random, world->turn_ns + 1));
