@@ -490,15 +490,24 @@ static void hear_event(struct world *world, size_t index, const char *subject, c
         world->clients[index].events_heard++;
 }
 
-/* What a client that lags is told of what it missed. */
+static const enum loss lag_reasons[WORLD_LAG_REASONS] = {LOSS_LAG_SKIP, LOSS_CONFLATED, LOSS_MEMORY_SHED};
+
+/* What a client that lags is told of what it missed: the sum of each reason, again where it may not have heard it. */
 static void hear_lag(struct world *world, size_t index, const uint8_t *body, size_t size)
 {
-        char text[200];
-        unsigned skipped;
+        char text[200], reason[32] = "";
+        unsigned skipped, total;
         snprintf(text, sizeof text, "%.*s", (int)size, (const char *)body);
-        world_must(sscanf(text, "{\"type\":\"lagged\",\"skipped\":%u,", &skipped) == 1 && skipped > 0,
-                   "client %zu was told %s", index, text);
-        world->clients[index].skips_told += skipped;
+        int words = sscanf(text, "{\"type\":\"lagged\",\"skipped\":%u,\"reason\":\"%31[a-z_]\",\"total\":%u}", &skipped,
+                           reason, &total);
+        size_t i = 0;
+        while (i < WORLD_LAG_REASONS && strcmp(loss_name(lag_reasons[i]), reason) != 0)
+                i++;
+        world_must(words == 3 && i < WORLD_LAG_REASONS, "client %zu was told %s", index, text);
+        uint32_t *told = &world->clients[index].lag_totals[i];
+        world_must(total >= *told && total >= skipped, "client %zu was told %s behind a total of %u", index, text,
+                   *told);
+        *told = total;
 }
 
 static void hear_unanswered(struct world *world, size_t index, const char *subject)
@@ -926,14 +935,19 @@ static void judge_client(const struct world *world, size_t index)
                    (unsigned long long)account.released, (unsigned long long)pending, (unsigned long long)dropped);
         world_must(dropped == 0 || world->harm_max >= HARM_LOST, "%llu events of client %zu were dropped",
                    (unsigned long long)dropped, index);
-        world_must(client->skips_told <= dropped, "client %zu was told of %u skipped events, and %llu were dropped",
-                   index, client->skips_told, (unsigned long long)dropped);
         world_must(client->waiting_first == client->waiting_end, "client %zu waits for %u answers", index,
                    client->waiting_end - client->waiting_first);
         for (size_t i = 0; i < world->subscriptions_count; i++) {
                 const struct world_subscription *subscription = &world->subscriptions[i];
                 if (subscription->client != index || subscription->group[0] != '\0')
                         continue;
+                bool hears_lag = subscription->state == SUB_STANDS && world->lag.rules_count > 0 &&
+                                 strcmp(subscription->pattern, SESSION_LAG_SUBJECT) == 0;
+                for (size_t j = 0; hears_lag && j < WORLD_LAG_REASONS; j++)
+                        world_must(client->lag_totals[j] == account.dropped[lag_reasons[j]],
+                                   "client %zu was told of %u events that are gone (%s), of %llu", index,
+                                   client->lag_totals[j], loss_name(lag_reasons[j]),
+                                   (unsigned long long)account.dropped[lag_reasons[j]]);
                 for (size_t e = 0; e < world->events_count; e++)
                         missing += is_due(world, subscription, &world->events[e]) && !has_had(subscription, e);
         }

@@ -21,6 +21,7 @@
 #define WORLD_SUBSCRIPTIONS_MAX 3000
 #define WORLD_EVENTS_MAX 2048
 #define WORLD_ASKERS_MAX 4
+#define WORLD_LAG_REASONS 3 /* for which a client that stays may miss events */
 
 /* What a client says of itself. */
 enum client_trait { CLIENT_VERBOSE = 1, CLIENT_DEAF = 2 /* no echo */, CLIENT_ASKS = 4 /* headers, no_responders */ };
@@ -72,7 +73,8 @@ struct world_client {
         const char *user;
         bool is_over; /* we know that it ended */
         bool is_leaving;
-        uint32_t pings, pongs, next_number, events_heard, refusals, skips_told;
+        uint32_t pings, pongs, next_number, events_heard, refusals;
+        uint32_t lag_totals[WORLD_LAG_REASONS]; /* that it was told */
         /* Of a verbose one: what waits for its +OK, a subscription + 1 or 0 for anything else. */
         uint32_t waiting[4096];
         uint32_t waiting_first, waiting_end;
