@@ -327,7 +327,12 @@ static void epoll_reconcile_listeners(struct epoll *epoll)
                 if (listener->fd >= 0 && watched != listener->watched) {
                         struct epoll_event event = {.events = EPOLLIN, .data.u64 = i};
                         epoll->io.statistics.system_calls++;
-                        (void)epoll_ctl(epoll->fd, watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd, &event);
+                        int operation = watched ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+                        if (epoll_ctl(epoll->fd, operation, listener->fd, &event) != 0 && watched) {
+                                /* Out of memory or of watches. Whoever comes meanwhile waits in its queue. */
+                                watched = false;
+                                listeners_retry(&epoll->listeners, listener);
+                        }
                 }
                 listener->watched = watched; /* with its socket it has left the set */
         }

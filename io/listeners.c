@@ -144,6 +144,13 @@ void listeners_begin(struct listeners *listeners)
                 listeners_refill(listeners);
 }
 
+void listeners_retry(struct listeners *listeners, struct listener *listener)
+{
+        listener->retry_ns = listeners->io->now_ns + ACCEPT_RETRY_NS;
+        if (listener->retry_ns < listeners->retry_ns)
+                listeners->retry_ns = listener->retry_ns;
+}
+
 static void listener_failed(struct listeners *listeners, struct listener *listener, int error)
 {
         if (error == ECONNABORTED || error == EINTR)
@@ -155,9 +162,7 @@ static void listener_failed(struct listeners *listeners, struct listener *listen
         listeners->io->statistics.accepts_refused++;
         listeners->io->statistics.accepts_failed++;
         listeners->io->statistics.accepts_errno = error;
-        listener->retry_ns = listeners->io->now_ns + ACCEPT_RETRY_NS;
-        if (listener->retry_ns < listeners->retry_ns)
-                listeners->retry_ns = listener->retry_ns;
+        listeners_retry(listeners, listener);
 }
 
 /* The next ready one in turn. */

@@ -58,6 +58,9 @@ void listeners_stop(struct listeners *listeners);
 
 /* Somebody may be there. Does nothing on a free row. */
 void listeners_told(struct listeners *listeners, uint32_t row);
+/* The kernel has refused what it takes to serve this one, a little memory or a descriptor: it is tried again a moment
+ * later. */
+void listeners_retry(struct listeners *listeners, struct listener *listener);
 /* A poll begins: takes back the addresses and wakes those whose time has come. */
 void listeners_begin(struct listeners *listeners);
 

@@ -71,6 +71,22 @@ int __wrap_io_uring_setup(unsigned entries, struct io_uring_params *params)
         return (words[2] & flags_unknown) != 0 ? -EINVAL : __real_io_uring_setup(entries, params);
 }
 
+/* As many registrations with epoll as this are refused, as where there is no memory for them. */
+struct epoll_event;
+int __real_epoll_ctl(int set, int operation, int file, struct epoll_event *event);
+int __wrap_epoll_ctl(int set, int operation, int file, struct epoll_event *event);
+
+static unsigned watches_refused;
+
+int __wrap_epoll_ctl(int set, int operation, int file, struct epoll_event *event)
+{
+        if (watches_refused == 0 || operation != 1) /* EPOLL_CTL_ADD */
+                return __real_epoll_ctl(set, operation, file, event);
+        watches_refused--;
+        errno = ENOMEM;
+        return -1;
+}
+
 static struct io_settings settings_of(enum io_backend backend)
 {
         return (struct io_settings){.backend = backend,
@@ -1399,6 +1415,18 @@ static void out_of_descriptors_it_waits_and_accepts_later(void **state)
         world_free(world);
 }
 
+static void a_listener_that_cannot_be_watched_accepts_later(void **state)
+{
+        struct world *world = world_of(state, "127.0.0.1:0");
+        watches_refused = 1; /* io_uring asks for none */
+        turns(world);
+        int peer = peer_of(world->address);
+        await(world, IO_ACCEPTED, 0);
+        watches_refused = 0;
+        close(peer);
+        world_free(world);
+}
+
 static void two_of_us_can_connect(void **state)
 {
         struct world *world = world_of(state, "127.0.0.1:0");
@@ -1810,6 +1838,7 @@ static int run_contract(const char *name, const enum io_backend *backend)
                 CONTRACT(listeners_are_told_apart_and_stop_together),
                 CONTRACT(one_too_many_is_closed_and_counted),
                 CONTRACT(out_of_descriptors_it_waits_and_accepts_later),
+                CONTRACT(a_listener_that_cannot_be_watched_accepts_later),
                 CONTRACT(two_of_us_can_connect),
                 CONTRACT(a_refused_connect_is_told),
                 CONTRACT(two_thousand_connections_are_served),
