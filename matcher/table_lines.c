@@ -18,10 +18,12 @@
 #define PAGE_BYTES ((size_t)65536) /* at most, on any machine */
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
+/* A kernel may have joined it with its neighbours, and then have no room for one mapping more to cut it out: its memory
+ * goes at least. */
 static void unmap_exactly(void *memory, size_t bytes)
 {
         if (bytes > 0 && munmap(memory, bytes) != 0)
-                assert(!"what was mapped can be unmapped");
+                (void)madvise(memory, bytes, MADV_DONTNEED);
 }
 
 void unmap(void *memory, size_t bytes)

@@ -285,8 +285,12 @@ void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int file,
 
 int __wrap_munmap(void *at, size_t bytes)
 {
-        int failed = __real_munmap(at, bytes);
-        if (failed == 0)
+        bool fails = faults_strike(FAULT_UNMAP);
+        int failed = fails ? -1 : __real_munmap(at, bytes);
+        /* What cannot be unmapped is given up, and with it our count of it. */
+        if (fails)
+                errno = ENOMEM;
+        if (failed == 0 || fails)
                 __atomic_sub_fetch(&faults.mapped_bytes, whole_pages(bytes), __ATOMIC_RELAXED);
         return failed;
 }

@@ -27,6 +27,7 @@
 /* clang-format off */
 #define FAULT_TABLE(ROW)                                                      \
         ROW(HEAP, "heap", "malloc and its kin, mmap, memfd_create")           \
+        ROW(UNMAP, "unmap", "munmap")                                         \
         ROW(STOCK, "stock", "buddy_take and pool_take: stream memory, slots") \
         ROW(START, "start", "io_start")                                       \
         ROW(LISTEN, "listen", "io_listen")                                    \

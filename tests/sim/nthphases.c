@@ -113,7 +113,7 @@ static void run_subscribe_thousands(struct world *world)
 {
         char pattern[48];
         for (unsigned i = 0; i < 900; i++) {
-                snprintf(pattern, sizeof pattern, "t.%u", i % 120);
+                snprintf(pattern, sizeof pattern, "t.%u", i % 400);
                 world_subscribe(world, i % 3, pattern, "");
                 if (i % 40 == 0) {
                         snprintf(pattern, sizeof pattern, "%.*s.*.%u", (int)(i / 40 % 16) * 2 + 1,
