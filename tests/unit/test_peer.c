@@ -306,6 +306,70 @@ static void a_peer_that_was_cut_reads_what_the_network_has_for_it(void **state)
         epoch_unregister();
 }
 
+/* Where what was sent is lent until the reader has it (a TCP of our own), a reader that takes nothing is cut and given
+ * up while the network has its bytes: they stay where they are until they come back. */
+static void a_peer_is_given_up_while_the_network_has_its_bytes(void **state)
+{
+        (void)state;
+        static uint8_t operation[4096];
+        struct sim_settings sim = sim_settings_calm(7, SIM_TCP);
+        struct world world;
+        epoch_register();
+        world_init(&world, &sim, 7, 0);
+        struct lanes *lanes = &world.reactor->lanes;
+        struct talker *talker = &talkers[0];
+        talker->peer = sim_connect(world.io, 0);
+        while (talker->of == NULL)
+                turn_for(&world, NS_PER_MS);
+        sim_peer_stall(talker->peer);
+        struct lane *lane = &talker->of->lane;
+        for (unsigned i = 0; i < 100; i++) {
+                memcpy(lane_reserve(lanes, lane, sizeof operation, 0), operation, sizeof operation);
+                lane_commit(lanes, lane, sizeof operation, 0);
+                turn_for(&world, NS_PER_MS);
+        }
+        assert_true(lane->lent_bytes > 0);
+        for (unsigned turns = 0; world.reactor->peers_count > 0; turns++) {
+                assert_true(turns < 1000);
+                turn_for(&world, 100 * NS_PER_MS);
+        }
+        assert_int_equal(lanes->memory.taken_bytes, 0);
+        world_fini(&world);
+        epoch_unregister();
+}
+
+/* Half of the memory is for what is on its way out, and nobody else has begun anything that could go. */
+static void a_peer_that_begins_more_than_half_of_the_memory_is_closed(void **state)
+{
+        (void)state;
+        static uint8_t begun[3 << 20];
+        const uint32_t size = (uint32_t)16 << 20;
+        struct sim_settings sim = sim_settings_calm(5, SIM_KERNEL);
+        struct world world;
+        epoch_register();
+        world_init(&world, &sim, 5, 0);
+        size_t block_bytes, left = world.reactor->lanes.memory.region_bytes / 2;
+        struct talker *talker = &talkers[0];
+        talker->peer = sim_connect(world.io, 0);
+        memcpy(begun, &size, sizeof size);
+        sim_peer_write(talker->peer, span_of(begun, sizeof begun));
+        /* As if so much had been begun by others who are not to be closed for it. */
+        world.reactor->kept_bytes += left - (1 << 20);
+        for (unsigned turns = 0; !talker->has_ended; turns++) {
+                assert_true(turns < 10000);
+                reactor_turn(world.reactor, io_now_ns(world.io) + 100000);
+        }
+        world.reactor->kept_bytes -= left - (1 << 20);
+        reactor_sample(world.reactor);
+        assert_int_equal(counter_read(&world.reactor->counters, COUNT_CLOSED_MEMORY), 1);
+        /* And what it held has come back. */
+        void *block = buddy_take(&world.reactor->lanes.memory, BUDDY_BLOCK_BYTES_MAX, &block_bytes);
+        assert_non_null(block);
+        buddy_give(&world.reactor->lanes.memory, block, block_bytes);
+        world_fini(&world);
+        epoch_unregister();
+}
+
 /* What is over its limit at once, and all there is: nothing that comes later has anybody look at it. */
 static void a_peer_that_one_burst_leaves_behind_is_cut(void **state)
 {
@@ -391,6 +455,8 @@ int main(void)
                 cmocka_unit_test(a_peer_whose_network_is_writable_and_takes_nothing_is_cut),
                 cmocka_unit_test(a_reactor_ends_while_input_is_paused),
                 cmocka_unit_test(a_peer_that_was_cut_reads_what_the_network_has_for_it),
+                cmocka_unit_test(a_peer_is_given_up_while_the_network_has_its_bytes),
+                cmocka_unit_test(a_peer_that_begins_more_than_half_of_the_memory_is_closed),
                 cmocka_unit_test(a_peer_that_one_burst_leaves_behind_is_cut),
                 cmocka_unit_test(held_input_is_taken_whole_and_in_order),
         };
