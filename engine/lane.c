@@ -1,6 +1,7 @@
 /* lane: closed spans, one open span, and the walk over both that decides what leaves next. See the header. */
 #include "engine/lane.h"
 
+#include "engine/base/mark.h"
 #include "engine/cohort.h"
 #include "engine/skip.h"
 
@@ -100,6 +101,7 @@ static bool lane_push_span(struct lanes *lanes, struct lane *lane, struct cohort
                 return false;
         if (span == NULL) {
                 assert(!lane->spare_used);
+                seen("a lane used its spare span");
                 lane->spare_used = true;
                 span = &lane->spare;
         }
@@ -236,10 +238,12 @@ void lane_leave(struct lanes *lanes, struct lane *lane)
 {
         if (lane->cohort == NULL)
                 return;
-        if (lane_close_open_span(lanes, lane, false))
+        if (lane_close_open_span(lanes, lane, false)) {
                 lane_part(lanes, lane);
-        else
+        } else {
+                seen("a lane left its cohort and there was no span to close");
                 lane_cut(lanes, lane, LOSS_MEMORY_SHED);
+        }
 }
 
 /* ---- who lags ----
@@ -465,9 +469,12 @@ uint8_t *lane_reserve(struct lanes *lanes, struct lane *lane, size_t bytes, uint
         if (lane->is_cut || lane->ended)
                 return NULL;
         uint8_t *room = stream_reserve(&lane->own, &lanes->memory, bytes);
-        while (unlikely(room == NULL) && lanes_shed(lanes) != NULL && !lane->is_cut)
+        while (unlikely(room == NULL) && lanes_shed(lanes) != NULL && !lane->is_cut) {
+                seen("memory ran short, and somebody who lagged was shed for an operation");
                 room = stream_reserve(&lane->own, &lanes->memory, bytes);
+        }
         if (unlikely(room == NULL)) {
+                seen("memory ran short for a lane's own operation");
                 lane_cut(lanes, lane, LOSS_MEMORY_SHED);
                 if ((flags & STREAM_REPLY) == 0)
                         lane_refuse(lanes, lane, LOSS_MEMORY_SHED);
@@ -494,6 +501,7 @@ void lane_commit(struct lanes *lanes, struct lane *lane, size_t bytes, uint32_t 
                 stream_pin(place, 1);
                 if (!lane_close_open_span(lanes, lane, false) ||
                     !lane_push_span(lanes, lane, NULL, place, bytes, head_event - events_count, head_event, false)) {
+                        seen("an operation was appended and there was no span for it");
                         struct span operation = place_event_bytes(place, false);
                         lane_count_dropped(lanes, lane, LOSS_MEMORY_SHED, events_count);
                         lane_tell_loss(lanes, lane, LOSS_MEMORY_SHED, events_count, operation, operation);
@@ -855,11 +863,16 @@ void lane_cut(struct lanes *lanes, struct lane *lane, enum loss loss)
         if (loss == LOSS_MEMORY_SHED)
                 lanes->shed_count++;
         if (is_copied) {
+                seen("a lane was cut inside an operation, whose rest was copied");
                 moved_events = (place_flags(copy) & STREAM_REPLY) == 0;
                 lane_truncate(lanes, lane, 0, rest_bytes, moved_events, loss);
                 uint64_t head_event = lane->own.head_event;
                 lane_push_span(lanes, lane, NULL, copy, rest_bytes, head_event - moved_events, head_event, true);
         } else {
+                if (rest_bytes > 0)
+                        seen("a lane was cut inside an operation, whose rest stayed pinned");
+                if (lane->lent_bytes > 0)
+                        seen("a lane was cut while a send had its bytes");
                 lane_truncate(lanes, lane, lane->lent_bytes + rest_bytes, 0, 0, loss);
         }
         lane_keep_sent(lane, sent_bytes);
@@ -873,6 +886,8 @@ void lane_give_up(struct lanes *lanes, struct lane *lane)
         assert(lane->is_cut);
         lane->ended = true;
         list_remove(&lane->ready_link);
+        if (lane->lent_bytes > 0)
+                seen("a cut lane was given up while a send had its bytes");
         lane_truncate(lanes, lane, lane->lent_bytes, 0, 0, (enum loss)lane->loss);
         lane_keep_sent(lane, sent_bytes);
 }

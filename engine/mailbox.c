@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/base/mark.h"
+
 struct head {
         uint64_t from;
         uint64_t version;
@@ -95,8 +97,10 @@ bool mailbox_tell(struct mailbox *mailbox, const struct mailbox_control *control
 {
         assert(control->kind < MAILBOX_CONTROL_KINDS);
         uint8_t *record = bytering_reserve(&mailbox->control, sizeof(*control));
-        if (record == NULL)
+        if (record == NULL) {
+                seen("a control ring had no room");
                 return false;
+        }
         memcpy(record, control, sizeof(*control));
         bytering_commit(&mailbox->control, sizeof(*control));
         return true;
@@ -141,6 +145,8 @@ bool mailbox_hear(struct mailbox *mailbox, struct mailbox_control *control)
 void mailbox_release(struct mailbox *mailbox)
 {
         struct bytering *data = &mailbox->data;
+        if (mailbox->returned_count > 0)
+                seen("room stayed taken for a returned record");
         bytering_release_to(data, mailbox->returned_count == 0 ? data->head : mailbox->returned_from);
         bytering_release(&mailbox->control);
 }
@@ -148,8 +154,10 @@ void mailbox_release(struct mailbox *mailbox)
 bool mailbox_return(struct mailbox *mailbox, struct mailbox *back)
 {
         struct mailbox_control control = {.kind = MAILBOX_RETURN, .position = mailbox->data.head};
-        if (mailbox->returned_count == MAILBOX_ASKS_MAX || !mailbox_tell(back, &control))
+        if (mailbox->returned_count == MAILBOX_ASKS_MAX || !mailbox_tell(back, &control)) {
+                seen("a record could not go back yet");
                 return false;
+        }
         if (mailbox->returned_count++ == 0)
                 mailbox->returned_from = control.position;
         bytering_consume(&mailbox->data);

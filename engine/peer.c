@@ -3,6 +3,7 @@
 
 #include "engine/base/bits.h"
 #include "engine/base/log.h"
+#include "engine/base/mark.h"
 #include "engine/door.h"
 #include "engine/parting.h"
 #include "engine/reactor.h"
@@ -101,12 +102,16 @@ static uint8_t *peer_take_block(struct reactor *reactor, const struct peer *peer
         if (wanted > BUDDY_BLOCK_BYTES_MAX)
                 return NULL;
         while (reactor->kept_bytes + wanted > lanes->memory.region_bytes / 2)
-                if (!peers_shed_kept(reactor, peer))
+                if (!peers_shed_kept(reactor, peer)) {
+                        seen("half of the memory held begun operations, and nobody else's could go");
                         return NULL;
+                }
         uint8_t *block;
         do
                 block = buddy_take(&lanes->memory, wanted, block_bytes);
         while (block == NULL && (lanes_shed(lanes) || peers_shed_kept(reactor, peer)));
+        if (block == NULL)
+                seen("there was no memory to keep a begun operation");
         return block;
 }
 

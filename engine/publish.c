@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <xxhash.h>
 
+#include "engine/base/mark.h"
 #include "engine/queuegroup.h"
 #include "engine/reactor.h"
 #include "engine/session.h"
@@ -111,8 +112,12 @@ static uint32_t publish_deliver(struct reactor *reactor, const struct session *f
         uint32_t delivered = 0;
         for (size_t i = 0; i < matched->ids_count; i++) {
                 struct route *route = route_of(&reactor->routes, matched->ids[i]);
-                if (route == NULL || unlikely(route->version > matched->version))
+                if (route == NULL)
                         continue;
+                if (unlikely(route->version > matched->version)) {
+                        seen("an id was given again while a record with it was on its way");
+                        continue;
+                }
                 list_for_each(&route->cohorts, link)
                 {
                         struct cohort_entry *entry = list_entry(link, struct cohort_entry, route_link);
@@ -485,6 +490,7 @@ static __attribute__((noinline)) bool publish_wide(struct reactor *reactor, stru
         /* Ours have just been cut, all of them: others may live elsewhere. */
         struct given given = {0};
         if (unlikely(failed_count > 0)) {
+                seen("all members of a group here were cut while one was picked");
                 struct mailbox_event again =
                         told_of(routes, event, from->peer.lane.id, 0, MAILBOX_QUEUES_ONLY, matched);
                 publish_try_again(reactor, from, &again, matched, failed, failed_count, matched->grouped, 0, &given);
@@ -526,6 +532,7 @@ size_t publish_events(struct reactor *reactor, struct session *from, const struc
                         if (unlikely(delivered == 0))
                                 publish_tell_nobody(reactor, from, event);
                 } else if (!publish_wide(reactor, from, event, &matched[published], &delivered, &full)) {
+                        seen("a mailbox was full, and the publisher was held in front of its event");
                         reactor_hold_publisher(reactor, &from->peer, full);
                         break;
                 }
@@ -556,6 +563,7 @@ bool publish_receive(struct reactor *reactor, unsigned sender, struct span recor
         struct matched matched = {.ids = told.ids, .ids_count = told.ids_count, .version = told.version};
         if (unlikely((told.flags & MAILBOX_NO_IDS) != 0)) {
                 struct match_set set;
+                seen("a record came without its ids");
                 routes_match(&reactor->routes, &told.event.subject, 1, &set);
                 matched.ids = set.ids;
                 matched.ids_count = set.ids_count;
@@ -591,6 +599,7 @@ bool publish_receive(struct reactor *reactor, unsigned sender, struct span recor
                 mailbox_consume(reactor->in[sender]);
                 return true;
         }
+        seen("a record went back: nobody was left for it here");
         return mailbox_return(reactor->in[sender], reactor->out[sender]);
 }
 
@@ -607,6 +616,7 @@ static void publish_nobody_there(struct reactor *reactor, struct session *from, 
         struct route_request *request = &reactor->routes.requests[told->request % ROUTE_REQUESTS];
         if (request->number != told->request || request->waiting_count == 0 || --request->waiting_count > 0)
                 return;
+        seen("the last reactor asked had nobody for a request");
         reactor_count(reactor, COUNT_EVENTS_UNMATCHED, 1);
         if (from != NULL && from->no_responders)
                 session_no_responders(reactor, from, &told->event);
@@ -655,6 +665,8 @@ static void publish_give_again(struct reactor *reactor, const struct session *fr
                 bool is_ours = pick->reactor == routes->reactor;
                 if (!pick->is_wanted || (!is_ours && (full & (uint64_t)1 << pick->reactor) == 0))
                         continue; /* or it is sent below */
+                if (!is_ours)
+                        seen("a record that came back found a full mailbox");
                 if (is_ours && publish_to_group(reactor, from, &told->event, matched, pick->name, pick->hash)) {
                         routes->deliveries_count++;
                         given->here_count++;

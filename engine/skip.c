@@ -1,6 +1,7 @@
 /* skip: see the header. */
 #include "engine/skip.h"
 
+#include "engine/base/mark.h"
 #include "engine/cohort.h"
 #include "engine/lag.h"
 
@@ -89,6 +90,7 @@ static bool skip_copy(struct skip *skip, struct span operation, uint32_t flags)
         struct lane_span *span = skip->copies != NULL ? skip->copies : pool_take(&skip->lanes->spans);
         uint8_t *room = span == NULL ? NULL : stream_reserve(&lane->own, &skip->lanes->memory, operation.size);
         if (room == NULL) {
+                seen("a lane skipped and what had to stay could not be copied");
                 if (span != skip->copies)
                         pool_give(&skip->lanes->spans, span);
                 return false;
@@ -116,6 +118,7 @@ static uint64_t skip_chunk(struct skip *skip, struct place place, uint64_t part_
                 uint64_t bytes = part_bytes;
                 struct place first = place;
                 if (skip->excess_bytes < part_bytes) {
+                        seen("a skip ended inside a chunk of which all may be dropped");
                         place.offset += (uint32_t)skip->excess_bytes;
                         bytes = skip->excess_bytes + place_rest_bytes(place);
                 }
@@ -213,6 +216,7 @@ static bool skip_copy_half(struct skip *skip, struct place place, size_t rest_by
         struct stream *stream = lane_span_stream(skip->lane, span);
         lane_span_released(skip->lanes, skip->lane, span, place_event(span->place));
         skip_count(skip, span, is_event(flags), is_event(flags), 0);
+        seen("a lane skipped while an operation was half sent");
         span->bytes -= rest_bytes;
         if (span->bytes > 0) {
                 stream_advance(stream, &skip->lanes->memory, &span->place, rest_bytes);

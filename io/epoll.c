@@ -24,6 +24,7 @@
 #include "engine/base/bits.h"
 #include "engine/base/clock.h"
 #include "engine/base/list.h"
+#include "engine/base/mark.h"
 #include "io/conns.h"
 #include "io/listeners.h"
 #include "io/retries.h"
@@ -188,6 +189,7 @@ static void epoll_send_one(struct epoll *epoll, struct conn *conn, struct batch 
         epoll->io.statistics.bytes_sent += sent_bytes;
         if (unlikely(sent_bytes < conn->lent_bytes)) {
                 epoll->io.statistics.sends_short++;
+                seen("epoll took less of a send than it was lent");
                 if (error == 0 || error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == EINTR) {
                         conn->awaits_writable = true;
                         (void)retries_short(&epoll->retries, &conn->retry, &conn->fares, sent_bytes, epoll->io.now_ns);

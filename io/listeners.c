@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/mark.h"
 #include "io/socket.h"
 
 #define ACCEPT_RETRY_NS (100 * NS_PER_MS)
@@ -160,6 +161,7 @@ static void listener_failed(struct listeners *listeners, struct listener *listen
                 return;
         /* Mostly no descriptors or no memory; those that wait are accepted later. */
         listeners->io->statistics.accepts_refused++;
+        seen("a connection could not be accepted for want of descriptors or memory");
         listeners->io->statistics.accepts_failed++;
         listeners->io->statistics.accepts_errno = error;
         listeners_retry(listeners, listener);

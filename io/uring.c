@@ -35,6 +35,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/list.h"
+#include "engine/base/mark.h"
 #include "io/buffers.h"
 #include "io/conns.h"
 #include "io/listeners.h"
@@ -446,6 +447,7 @@ static void uring_sent(struct uring *uring, const struct io_uring_cqe *cqe, stru
         conn->outstanding--;
         if (unlikely(sent_bytes < conn->lent_bytes)) {
                 uring->io.statistics.sends_short++;
+                seen("io_uring took less of a send than it was lent");
                 if (cqe->res >= 0 || cqe->res == -EAGAIN || cqe->res == -ENOBUFS || cqe->res == -ENOMEM) {
                         if (!retries_short(&uring->retries, &conn->retry, &conn->fares, sent_bytes, uring->io.now_ns)) {
                                 conn->wants_writable = true;
@@ -548,6 +550,7 @@ static void uring_received(struct uring *uring, struct conn *conn, const struct 
                 buffers_give(buffers, id);
         if (cqe->res == -ENOBUFS) {
                 uring->io.statistics.buffers_short++;
+                seen("io_uring had no receive buffer left");
                 /* First those who got nothing, so that sources which take all there is cannot starve the others. */
                 if (!conn->fed) {
                         list_remove(&conn->dirty);
@@ -590,6 +593,7 @@ static void uring_receive_not_cancelled(struct uring *uring, struct conn *conn)
 {
         if (!conn->receiving)
                 return;
+        seen("a receive could not be cancelled, for it was just being tried again");
         conn->cancelling = false;
         conn_make_dirty(uring, conn);
 }

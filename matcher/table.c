@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/base/mark.h"
 #include "matcher/table.h"
 
 static struct subject_key key_of_id(const void *context, uint32_t id)
@@ -377,8 +378,10 @@ static int add_new(struct match_table *table, const struct pattern_read *pattern
         struct kept_text *text = kept_text_new(pattern->text, pattern->shape);
         struct shape_row *row = NULL;
         int error = text == NULL ? -ENOMEM : index_make_room(&table->index, 1);
-        if (error == 0 && pattern->shape.tail == TAIL_GLOB && globs_alike(table, pattern) >= GLOBS_ALIKE_MAX)
+        if (error == 0 && pattern->shape.tail == TAIL_GLOB && globs_alike(table, pattern) >= GLOBS_ALIKE_MAX) {
+                seen("too many globs began alike");
                 error = -ENOSPC;
+        }
         if (error == 0)
                 error = take_shape(table, pattern->shape, &row);
         if (error != 0) {

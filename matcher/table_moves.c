@@ -9,6 +9,7 @@
  *      to the tree    hide · wait · copy · (switch: look into the tree alone) · wait · clear the lines
  *
  * All of it a little at a time, in turns of the writer, and again where there was no memory. */
+#include "engine/base/mark.h"
 #include "matcher/table.h"
 
 #define PATTERNS_A_STEP 1024
@@ -52,9 +53,11 @@ static void begin(struct match_table *table)
         row->is_moving = true;
         /* From now on what comes goes into both. Nobody looks into the one that is new. */
         if (move->to_hot) {
+                seen("a shape began to move from the tree into the lines");
                 row->in_lines = true;
                 go_to(table, MOVE_COPY);
         } else {
+                seen("a shape began to move from the lines into the tree");
                 go_to(table, MOVE_HIDE);
         }
 }

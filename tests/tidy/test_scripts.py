@@ -142,5 +142,26 @@ class Counting(Tree):
         self.assertEqual(self.tally('plain=' + self.write('testlog.json', ''))[0], 1)
 
 
+class Marks(Tree):
+    def test_what_one_process_hits_is_hit(self):
+        self.write('one', '0 engine/lane.c:5 a lane was cut\n3 engine/skip.c:7 a lane skipped\n')
+        self.write('two', '2 engine/lane.c:5 a lane was cut\n')
+        self.assertEqual(run('marks', self.root), (0, '2 marks, 0 of them never hit\n'))
+
+    def test_one_that_nothing_hits_is_named(self):
+        self.write('one', '0 engine/lane.c:5 a lane was cut\n3 engine/skip.c:7 a lane skipped\n')
+        tap = self.root + '.tap'
+        self.addCleanup(os.remove, tap)
+        status, said = run('marks', '--tap', tap, self.root)
+        self.assertEqual(status, 1)
+        self.assertEqual(said, 'engine/lane.c:5: a lane was cut: never\n2 marks, 1 of them never hit\n')
+        with open(tap, encoding='utf-8') as file:
+            self.assertEqual(file.read(), 'not ok 1 - a lane was cut (engine/lane.c:5)\nok 2 - a lane skipped (engine/skip.c:7)\n')
+
+    def test_no_mark_at_all_is_a_fault(self):
+        self.assertEqual(run('marks', self.root)[0], 1)
+        self.assertEqual(run('marks', self.root + '/nowhere')[0], 1)
+
+
 if __name__ == '__main__':
     unittest.main()
