@@ -46,7 +46,7 @@ static void check_place(const struct reader *reader)
         assert(place_rest_bytes(place) == (reader->byte == array.begins[at] && !is_rest ? 0 : end - reader->byte));
         assert(place.chunk->used_bytes - place.offset >= end - reader->byte);
         assert(fuzz_is_filled(place.chunk->data + place.offset, end - reader->byte, reader->byte));
-        if (reader->byte != array.begins[at])
+        if (reader->byte != array.begins[at] || is_rest)
                 return;
         struct stream_walk walk = stream_walk_from(place);
         for (size_t next = at; next < array.count; next++) {
