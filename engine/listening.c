@@ -257,5 +257,9 @@ int listening_start(struct crew *crew, const struct settings *settings, struct l
 {
         struct listening_start start = {.crew = crew, .bound = bound};
         *bound = (struct listening_bound){0};
-        return listening_walk(settings, listening_bind, &start, error);
+        error[0] = '\0';
+        int failed = listening_walk(settings, listening_bind, &start, error);
+        if (failed == -ENOMEM && error[0] == '\0')
+                snprintf(error, OPTIONS_ERROR_BYTES, "cannot listen: no memory is left");
+        return failed;
 }

@@ -242,10 +242,14 @@ static int crew_serve(struct crew *crew, struct watch *watch, const struct setti
 }
 
 /* What this machine lacks for a moment is no fault of the configuration: the next start may have it. */
+static bool is_lack(int failed)
+{
+        return failed == -ENOMEM || failed == -EAGAIN || failed == -EMFILE || failed == -ENFILE;
+}
+
 static int status_of(int failed)
 {
-        bool is_lack = failed == -ENOMEM || failed == -EAGAIN || failed == -EMFILE || failed == -ENFILE;
-        return is_lack ? EXIT_FAILED : EXIT_CONFIG;
+        return is_lack(failed) ? EXIT_FAILED : EXIT_CONFIG;
 }
 
 /* The settings are the reload's. */
@@ -352,8 +356,9 @@ int run_main(int argc, char **argv, int first, uint64_t (*heap_bytes)(void))
                 .argc = argc, .argv = argv, .first = first, .rows = option_rows, .rows_count = OPTIONS_COUNT};
         char error[OPTIONS_ERROR_BYTES] = "";
         int next = first, status;
-        if (config_read(&options, &config, &sources, &next, error) != 0)
-                status = options.file != NULL ? EXIT_CONFIG : EXIT_USAGE;
+        int failed = config_read(&options, &config, &sources, &next, error);
+        if (failed != 0)
+                status = options.file != NULL || is_lack(failed) ? status_of(failed) : EXIT_USAGE;
         else if (next < argc)
                 status = refuse_argument(argv[next], error);
         else

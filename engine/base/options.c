@@ -528,8 +528,10 @@ static int set_value(struct options *options, size_t row, enum option_source sou
         } else {
                 owned = strdup(text);
         }
-        if (owned == NULL)
-                return refuse(error, "%s (from %s) cannot be kept: no memory is left; free some", of->name, origin);
+        if (owned == NULL) {
+                (void)refuse(error, "%s (from %s) cannot be kept: no memory is left; free some", of->name, origin);
+                return -ENOMEM;
+        }
         replace_value(value, number, owned, source);
         return 0;
 }
