@@ -33,7 +33,8 @@
         ROW(LISTEN, "listen", "io_listen")                                    \
         ROW(SEND, "send", "io_send: the network takes nothing of it")         \
         ROW(BREAK, "break", "io_send: the connection breaks")                 \
-        ROW(POLL, "poll", "io_poll: it tells nothing")
+        ROW(POLL, "poll", "io_poll: it tells nothing")                        \
+        ROW(KERNEL, "kernel", "socket, epoll_ctl, pthread_create and others")
 /* clang-format on */
 
 enum fault {

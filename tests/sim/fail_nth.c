@@ -19,6 +19,7 @@
 
 #include "engine/base/log.h"
 #include "tests/sim/nthphases.h"
+#include "tests/sim/nthstart.h"
 
 #define STRETCH 15
 
@@ -30,6 +31,7 @@ static const struct {
 
 static struct world world;
 static char replay[160];
+static bool is_memory_counted;
 
 static struct {
         const char *phase, *fault, *mode;
@@ -81,6 +83,10 @@ static uint64_t go_through(const struct phase *phase, enum fault fault, uint64_t
 {
         bool is_start = phase->run == NULL;
         faults_plan(fault, first, count);
+        if (phase->backend != NULL) {
+                nthstart(phase->backend, is_memory_counted);
+                return faults_asked();
+        }
         int failed = world_start(&world, &phase->settings, is_start);
         uint64_t asked = faults_asked(), struck = faults_struck();
         world_must(failed == 0 || struck > 0, "it did not start: %d", failed);
@@ -124,6 +130,8 @@ static bool go_apart(const struct phase *phase, enum fault fault, size_t mode, u
                 _exit(0);
         }
         world_must(child > 0 && waitpid(child, &status, 0) == child, "cannot fork");
+        if (status != 0)
+                fprintf(stderr, "%s: ended with %#x\n", replay, (unsigned)status);
         return status == 0;
 }
 
@@ -162,9 +170,9 @@ static void go(const struct phase *phase)
                 if (!is_wanted(wanted.fault, fault_name(fault)))
                         continue;
                 remember(phase, fault, 0, 0);
-                world_count_memory(false);
+                world_count_memory(is_memory_counted = false);
                 go_through(phase, fault, 0, 0);
-                world_count_memory(true);
+                world_count_memory(is_memory_counted = true);
                 uint64_t asked = go_through(phase, fault, 0, 0);
                 uint64_t runs_before = runs_count;
                 for (size_t mode = 0; asked > 0 && mode < array_count(modes); mode++)
@@ -214,8 +222,12 @@ int main(int argc, char **argv)
         sigaction(SIGSEGV, &action, NULL);
         sigaction(SIGBUS, &action, NULL);
         for (size_t i = 0; i < phases_count; i++)
-                if (is_wanted(wanted.phase, phases[i].name))
+                if (!is_wanted(wanted.phase, phases[i].name))
+                        continue;
+                else if (phases[i].backend == NULL || nthstart_has(phases[i].backend))
                         go(&phases[i]);
+                else
+                        printf("%-20s not here: the kernel refuses it\n", phases[i].name);
         printf("%llu runs, %llu failed\n", (unsigned long long)runs_count, (unsigned long long)failures_count);
         return failures_count == 0 && runs_count > 0 ? 0 : 1;
 }

@@ -407,6 +407,8 @@ static void run_drain(struct world *world)
 
 const struct phase phases[] = {
         {.name = "start", .settings = {SETTINGS, PATIENT, .users = users_first}},
+        {.name = "start-epoll", .backend = "epoll"},
+        {.name = "start-uring", .backend = "io_uring"},
         {.name = "accept", .settings = {SETTINGS, PATIENT}, .run = run_accept},
         {.name = "login",
          .settings = {SETTINGS, PATIENT, .users = users_first},

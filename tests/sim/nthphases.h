@@ -12,6 +12,7 @@ struct phase {
         enum harm calm;                       /* what comes of it where nothing is refused */
         enum harm heap;                       /* and at most, where memory of the heap is */
         bool is_drained;                      /* when it has run, all is over */
+        const char *backend;                  /* not in the simulated world, see nthstart.h; NULL: there */
 };
 
 extern const struct phase phases[];
