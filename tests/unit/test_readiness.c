@@ -57,7 +57,7 @@ static void expect(struct world *world, bool is_verbose, const char *text)
 static void it_is_ready_when_nothing_is_in_the_way(void **state)
 {
         expect(*state, false, "ok\n");
-        expect(*state, true, "[+] started\n[+] staying\n[+] memory\n[+] connections\nok\n");
+        expect(*state, true, "[+] started\n[+] turning\n[+] staying\n[+] memory\n[+] connections\nok\n");
 }
 
 static void it_is_not_before_every_reactor_turns(void **state)
@@ -92,7 +92,7 @@ static void it_is_not_while_every_place_is_taken(void **state)
         expect(world, false, "ok\n");
         counter_set(&world->reactors[1]->counters, COUNT_CLIENTS, 6);
         expect(world, true,
-               "[+] started\n[+] staying\n[+] memory\n"
+               "[+] started\n[+] turning\n[+] staying\n[+] memory\n"
                "[-] connections: 10 of 10 clients are here (--max-connections)\nnot ready\n");
 }
 
