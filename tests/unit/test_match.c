@@ -232,6 +232,31 @@ static void a_batch_stops_before_the_subject_whose_ids_do_not_fit(void **state)
         match_table_free(table);
 }
 
+/* The same where nothing but keys has to be checked, which is done in another way. */
+static void a_plain_batch_stops_there_as_well(void **state)
+{
+        (void)state;
+        struct match_table *table = new_table(8);
+        add(table, "a", 0);
+        add(table, "*", 1);
+        add(table, ">", 2);
+        struct span subjects[] = {SPAN("a"), SPAN("b"), SPAN("a"), SPAN("a.b")};
+        struct match_set sets[array_count(subjects)];
+        static const size_t done[] = {0, 0, 0, 1, 1, 2, 2, 2, 3, 4, 4};
+        for (size_t room = 0; room < array_count(done); room++) {
+                pattern_id ids[array_count(done)];
+                for (size_t i = 0; i < array_count(ids); i++)
+                        ids[i] = 99;
+                assert_int_equal(match_batch(table, subjects, array_count(subjects), ids, room, sets), done[room]);
+                static const uint32_t counts[] = {3, 2, 3, 1};
+                for (size_t i = 0; i < done[room]; i++)
+                        assert_int_equal(sets[i].ids_count, counts[i]);
+                for (size_t i = room; i < array_count(ids); i++)
+                        assert_int_equal(ids[i], 99);
+        }
+        match_table_free(table);
+}
+
 static pattern_id add_as(struct match_table *table, const char *pattern, enum match_dialect dialect)
 {
         pattern_id id = PATTERN_NONE;
@@ -525,6 +550,7 @@ int main(void)
                 cmocka_unit_test(a_full_table_looks_for_ids_whose_grace_period_is_over),
                 cmocka_unit_test(the_version_goes_up_with_every_change_and_no_other_call),
                 cmocka_unit_test(a_batch_stops_before_the_subject_whose_ids_do_not_fit),
+                cmocka_unit_test(a_plain_batch_stops_there_as_well),
                 cmocka_unit_test(one_subject_finds_the_patterns_of_all_dialects),
                 cmocka_unit_test(an_empty_token_is_no_nats_patterns_business),
                 cmocka_unit_test(globs_that_begin_alike_are_limited),
