@@ -689,6 +689,9 @@ void lane_released(struct lanes *lanes, struct lane *lane, size_t bytes, size_t 
 void lane_writable(struct lanes *lanes, struct lane *lane)
 {
         lane->blocked = false;
+        /* All that it had to take may have been skipped: then nothing is sent whose release would tell it. */
+        if (unlikely(lane->has_news) && !list_is_linked(&lane->news_link))
+                list_push_back(&lanes->news, &lane->news_link);
         /* It keeps its place among those that wait until the network takes something: that it calls itself writable is
          * no more than a hint. */
         if (lane_is_drained(lane) || lane->ended)
