@@ -271,8 +271,14 @@ void clients_act(struct world *world, size_t index)
         } else if (choice < 990) {
                 sim_peer_resume(client->peer);
         } else if (choice < 994) {
-                if (world_has(world, TWIST_LEAVE))
-                        leave(world, client);
+                if (!world_has(world, TWIST_LEAVE))
+                        return;
+                /* Its last words are answered when it is gone, and another has its place. */
+                for (uint64_t i = random_below(&world->random, 5); i > 0; i--)
+                        clients_publish(world, index);
+                leave(world, client);
+                if (random_chance(&world->random, 1, 2) && world_has(world, TWIST_JOIN))
+                        clients_join(world);
         } else if (choice < 995) {
                 if (client->hoards)
                         hoard(world, index);
