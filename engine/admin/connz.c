@@ -10,6 +10,7 @@
 #include "engine/admin/natstext.h"
 #include "engine/base/hostport.h"
 #include "engine/base/best.h"
+#include "engine/base/memstream.h"
 #include "engine/queuegroup.h"
 
 #define SCORE_DIGITS 20
@@ -283,16 +284,15 @@ static char *connz_write(struct reactor *reactor, const struct question_terms *t
         uint64_t from = own_from(reactor, terms);
         uint64_t rows_max = from + terms->limit + (terms->order == ORDER_CID ? 0 : terms->from);
         struct best best;
-        char *text = NULL;
-        size_t text_size;
+        struct memstream stream;
         if (rows_max > reactor->clients_count)
                 rows_max = reactor->clients_count;
         struct best_row *rows = calloc(rows_max + 1, sizeof *rows);
-        FILE *out = rows == NULL ? NULL : open_memstream(&text, &text_size);
-        if (out == NULL) {
+        if (rows == NULL || memstream_open(&stream) != 0) {
                 free(rows);
                 return NULL;
         }
+        FILE *out = stream.out;
         struct listing listing = {.out = out, .left_bytes = list_bytes(reactor)};
         best_init(&best, rows, rows_max + 1);
         offer_all(&best, reactor, terms->order);
@@ -302,10 +302,7 @@ static char *connz_write(struct reactor *reactor, const struct question_terms *t
                 write_row(&listing, reactor, rows[i].what, terms->detail);
         }
         free(rows);
-        if (fclose(out) == 0)
-                return text;
-        free(text);
-        return NULL;
+        return memstream_close(&stream, NULL);
 }
 
 /* ---- all together ---- */
@@ -324,11 +321,10 @@ static char *connz_join(struct reactor *reactor, const struct question_terms *te
                         unsigned answers_count)
 {
         const char *lines[MATCH_REACTORS_MAX];
-        char *rows = NULL, *text = NULL, now[NATSTEXT_BYTES];
-        size_t rows_size, text_size;
+        struct memstream stream;
+        char *rows, *text = NULL, now[NATSTEXT_BYTES];
         uint32_t count = 0, skip = terms->order == ORDER_CID ? 0 : terms->from;
-        FILE *out = open_memstream(&rows, &rows_size);
-        if (out == NULL)
+        if (memstream_open(&stream) != 0)
                 return NULL;
         for (unsigned i = 0; i < answers_count; i++)
                 lines[i] = answers[i];
@@ -337,27 +333,22 @@ static char *connz_join(struct reactor *reactor, const struct question_terms *te
                 if (skip > 0) {
                         skip--;
                 } else {
-                        fputs(count++ > 0 ? "," : "", out);
-                        fwrite(lines[i] + SCORE_DIGITS, 1, (size_t)(end - lines[i]) - SCORE_DIGITS, out);
+                        fputs(count++ > 0 ? "," : "", stream.out);
+                        fwrite(lines[i] + SCORE_DIGITS, 1, (size_t)(end - lines[i]) - SCORE_DIGITS, stream.out);
                 }
                 lines[i] = end + 1;
         }
-        if (fclose(out) != 0) {
-                free(rows);
+        rows = memstream_close(&stream, NULL);
+        if (rows == NULL)
                 return NULL;
-        }
         natstext_time(now, clock_read_ns(CLOCK_REALTIME));
-        out = open_memstream(&text, &text_size);
-        if (out != NULL) {
-                fprintf(out,
+        if (memstream_open(&stream) == 0) {
+                fprintf(stream.out,
                         "{\"server_id\":\"%s\",\"now\":\"%s\",\"num_connections\":%u,\"total\":%" PRIu64
                         ",\"offset\":%u,\"limit\":%u,\"connections\":[%s]}\n",
                         reactor->server_id, now, count, reactor_sum(reactor, COUNT_CLIENTS), terms->from, terms->limit,
                         rows);
-                if (fclose(out) != 0) {
-                        free(text);
-                        text = NULL;
-                }
+                text = memstream_close(&stream, NULL);
         }
         free(rows);
         return text;

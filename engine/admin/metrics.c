@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/admin/process.h"
+#include "engine/base/memstream.h"
 
 static void write_head(FILE *out, const char *name, const char *kind, const char *help)
 {
@@ -174,10 +175,10 @@ static bool write_counters(FILE *out, const struct cores *cores)
 
 char *metrics_write(struct reactor *reactor, size_t *size)
 {
-        char *text = NULL;
-        FILE *out = open_memstream(&text, size);
-        if (out == NULL)
+        struct memstream stream;
+        if (memstream_open(&stream) != 0)
                 return NULL;
+        FILE *out = stream.out;
         reactor_sample(reactor);
         write_info(out, reactor);
         bool is_whole = write_counters(out, reactor->cores);
@@ -186,7 +187,8 @@ char *metrics_write(struct reactor *reactor, size_t *size)
         write_times(out, reactor->cores);
         write_turns(out, reactor->cores);
         write_process(out, reactor);
-        if (fclose(out) == 0 && is_whole)
+        char *text = memstream_close(&stream, size);
+        if (is_whole)
                 return text;
         free(text);
         return NULL;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/memstream.h"
 #include "engine/cli/escape.h"
 
 static struct span member_text(const json_t *json, const char *name)
@@ -228,15 +229,11 @@ static size_t characters(struct span text)
 /* As it will stand there, on the heap; NULL: no memory. */
 static char *cell_text(const json_t *row, enum column column, size_t *size)
 {
-        char *text = NULL;
-        FILE *out = open_memstream(&text, size);
-        if (out == NULL)
+        struct memstream stream;
+        if (memstream_open(&stream) != 0)
                 return NULL;
-        print_cell(out, row, column);
-        if (fclose(out) == 0)
-                return text;
-        free(text);
-        return NULL;
+        print_cell(stream.out, row, column);
+        return memstream_close(&stream, size);
 }
 
 static void print_padded(FILE *out, struct span text, size_t width)

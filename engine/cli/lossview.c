@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/account.h"
+#include "engine/base/memstream.h"
 #include "engine/cli/escape.h"
 
 enum column { COLUMN_WHEN, COLUMN_LOST, COLUMN_WHY, COLUMN_WHO, COLUMN_WHAT, COLUMNS };
@@ -135,12 +136,12 @@ static bool lines_add(struct lines *lines, const json_t *row)
         struct line *line = &lines->line[lines->count++];
         *line = (struct line){.seconds_ago = json_number_value(json_object_get(row, "seconds_ago"))};
         for (enum column i = 0; i < COLUMNS; i++) {
-                size_t size;
-                FILE *out = open_memstream(&line->text[i], &size);
-                if (out == NULL)
+                struct memstream stream;
+                if (memstream_open(&stream) != 0)
                         return false;
-                print_column(out, row, i);
-                if (fclose(out) != 0)
+                print_column(stream.out, row, i);
+                line->text[i] = memstream_close(&stream, NULL);
+                if (line->text[i] == NULL)
                         return false;
                 line->width[i] = characters(line->text[i]);
         }

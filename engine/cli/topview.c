@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <math.h>
 
+#include "engine/base/memstream.h"
 #include "engine/cli/escape.h"
 #include "engine/cli/topformat.h"
 
@@ -28,13 +29,13 @@
 /* Bytes of a stranger, escaped, behind what is in `out`. */
 static void show(struct growing *out, const char *text)
 {
-        char *escaped = NULL;
-        size_t size = 0;
-        FILE *file = open_memstream(&escaped, &size);
-        if (file == NULL)
+        struct memstream stream;
+        size_t size;
+        if (memstream_open(&stream) != 0)
                 return;
-        escape_print(file, span_of_text(text));
-        if (fclose(file) == 0)
+        escape_print(stream.out, span_of_text(text));
+        char *escaped = memstream_close(&stream, &size);
+        if (escaped != NULL)
                 growing_add(out, span_of(escaped, size));
         free(escaped);
 }
