@@ -98,6 +98,11 @@ static void run_subscribe_groups(struct world *world)
                         snprintf(group, sizeof group, "g%zu", i % 5);
                         world_subscribe(world, client, patterns[i % 7], group);
                 }
+                /* One that has no other member, on a pattern that nobody else has. */
+                char pattern[32], group[16];
+                snprintf(pattern, sizeof pattern, "lonely.%zu", client);
+                snprintf(group, sizeof group, "lonely%zu", client);
+                world_subscribe(world, client, pattern, group);
                 world_ping(world, client);
                 world_turn(world, 2);
         }
