@@ -475,15 +475,16 @@ static __attribute__((noinline)) bool publish_wide(struct reactor *reactor, stru
                 else
                         lost_count++;
         }
-        /* Rights may change before a record is read: where somebody waits for an answer, who gets the record decides.
-         */
-        bool is_asked = *delivered == 0 && targets != 0 && event->reply.size > 0 && from->no_responders;
-        bool is_nobody = !is_asked && *delivered == 0 && (targets & ~matched->plain) == 0 &&
+        bool is_nobody = *delivered == 0 && (targets & ~matched->plain) == 0 &&
                          !publish_reaches_plain(routes, matched, event->subject);
+        bool is_request = event->reply.size > 0 && from->no_responders;
+        /* Rights may be granted before a record is read: who is told that nobody has it is to be right. */
+        if (is_nobody && is_request)
+                targets = 0;
         routes_count_lost(reactor, LOSS_OVER_LIMIT, lost_count);
         routes_count_lost(reactor, LOSS_MEMORY_SHED, left_out);
         if (unlikely(targets != 0)) {
-                if (is_asked)
+                if (is_request && !is_nobody && *delivered == 0)
                         publish_ask_back(routes, &told, (uint32_t)__builtin_popcountll(targets));
                 publish_send(reactor, &told, targets);
         }

@@ -493,10 +493,10 @@ static void the_order_in_which_patterns_came_does_not_matter(void **state)
         const struct match_form *form = form_best();
         struct match_limits limits = {.patterns_max = 2 * COUNT};
         struct match_table *tables[2];
+        struct match_form crowded = *form;
+        crowded.shapes_hot = 3;
         for (size_t t = 0; t < 2; t++) {
-                struct match_form crowded = *form;
-                crowded.shapes_hot = t == 0 ? form->shapes_hot : 3;
-                assert_int_equal(form_table_new(&tables[t], &limits, secret, &crowded), 0);
+                assert_int_equal(form_table_new(&tables[t], &limits, secret, t == 0 ? form : &crowded), 0);
                 for (size_t i = 0; i < COUNT; i++) {
                         size_t which = t == 0 ? i : order[i];
                         struct text *text = &texts[which];
