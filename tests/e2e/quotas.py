@@ -242,7 +242,8 @@ def _():
         wire.socket.sendall(lines)
         assert answers(wire) == []
         until('all are counted', lambda: subscriptions(server) == 2 * count + 1)
-        assert metric(server, 'spate_subscribers_held_total{reason="turn"}') > 0
+        # On another reactor than the first it may wait for answers more often than for turns.
+        assert REACTORS > 1 or metric(server, 'spate_subscribers_held_total{reason="turn"}') > 0
         wire.socket.close()
         # While they go, nobody gets anything by them, and all else goes on.
         for i in range(20):
